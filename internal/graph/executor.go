@@ -1,0 +1,21 @@
+package graph
+
+import (
+	"context"
+
+	"github.com/octet-nn/octet/tensor"
+)
+
+// Executor prepares graphs to be run. Rooms that need to run a model (calibration, analysis, training) take one as a
+// parameter; the reference interpreter and the compiler both are executors.
+type Executor interface {
+	// Prepare makes a graph ready to run. keep names values, beside the outputs, to be returned by every run.
+	Prepare(g *Graph, keep []string) (Runner, error)
+}
+
+// Runner runs one prepared graph. It is safe for concurrent use.
+type Runner interface {
+	// Run computes the outputs and the kept values, by name, from the inputs, by name. The tensors it returns belong
+	// to the caller.
+	Run(ctx context.Context, inputs map[string]*tensor.Tensor) (map[string]*tensor.Tensor, error)
+}
