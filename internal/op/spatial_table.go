@@ -1,0 +1,4 @@
+package op
+
+// spatialTable is the convolutions, matrix products, pools and normalizations.
+var spatialTable = []func() Operator{}

@@ -1,0 +1,46 @@
+// Package testdata finds what tests compare with: the shared folder of real models and data, and ONNX Runtime. Both
+// are optional; a test that needs one that is absent is skipped, and says so.
+package testdata
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Shared is the path of a file in the shared folder: $OCTET_SHARED or, without it, the folder named shared beside the
+// checkout or beside one of its parents. The test is skipped where there is none.
+func Shared(t testing.TB, elements ...string) string {
+	t.Helper()
+	root := sharedRoot()
+	if root == "" {
+		t.Skip("SKIP: the shared folder of models and data is not here (set OCTET_SHARED to its path)")
+	}
+	path := filepath.Join(append([]string{root}, elements...)...)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("SKIP: %s is not in the shared folder", filepath.Join(elements...))
+	}
+	return path
+}
+
+func sharedRoot() string {
+	const marker = "MANIFEST.tsv"
+	if root := os.Getenv("OCTET_SHARED"); root != "" {
+		return root
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	for {
+		candidate := filepath.Join(dir, "shared")
+		if _, err := os.Stat(filepath.Join(candidate, marker)); err == nil {
+			return candidate
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return ""
+		}
+		dir = parent
+	}
+}
