@@ -1,0 +1,110 @@
+package runtime
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/octet-nn/octet/tensor"
+)
+
+// Alignment is that of every buffer in an arena, in bytes: a cache line, and the widest vector register.
+const Alignment = 64
+
+// Buffer is where a plan keeps a value.
+type Buffer struct {
+	DType  tensor.DType
+	Shape  []int
+	Offset int // first byte in the arena, a multiple of Alignment
+	// Dynamic is, for a value whose shape is known only when it has been computed, its place among the tensors that
+	// the run allocates, counted from 1; Shape and Offset mean nothing then.
+	Dynamic int
+}
+
+// Len is the number of elements.
+func (b Buffer) Len() int {
+	n, _ := tensor.Count(b.Shape)
+	return n
+}
+
+// Size is the number of bytes in the arena.
+func (b Buffer) Size() int {
+	if b.Dynamic > 0 {
+		return 0
+	}
+	return b.DType.Bytes(b.Len())
+}
+
+// Round is n rounded up to a multiple of Alignment.
+func Round(n int) int { return (n + Alignment - 1) &^ (Alignment - 1) }
+
+// Memory is what one run computes in: an arena, scratch space for each worker and the tensors of dynamic shape. Steps
+// are bound to it once.
+type Memory struct {
+	arena   []byte
+	scratch []byte
+	stride  int // bytes of scratch space per worker
+	dynamic []*tensor.Tensor
+}
+
+// newMemory allocates what a plan needs for the given number of workers.
+func newMemory(p *Plan, workers int) *Memory {
+	stride := Round(p.Scratch)
+	return &Memory{
+		arena:   alignedBytes(p.Bytes),
+		scratch: alignedBytes(stride * workers),
+		stride:  stride,
+		dynamic: make([]*tensor.Tensor, p.Dynamic),
+	}
+}
+
+func alignedBytes(n int) []byte {
+	raw := make([]byte, n+Alignment)
+	skip := int(-uintptr(unsafe.Pointer(&raw[0])) % Alignment)
+	return raw[skip : skip+n : skip+n]
+}
+
+// Bytes is the memory of a buffer that is not dynamic.
+func (m *Memory) Bytes(b Buffer) []byte {
+	end := b.Offset + b.Size()
+	return m.arena[b.Offset:end:end]
+}
+
+// Tensor is a view of a buffer that is not dynamic.
+func (m *Memory) Tensor(b Buffer) *tensor.Tensor {
+	t, err := tensor.FromBytes(b.DType, b.Shape, m.Bytes(b))
+	if err != nil {
+		panic(fmt.Sprintf("runtime: %v", err)) // a buffer has the size that its shape needs
+	}
+	return t
+}
+
+// Dynamic is the present value of a dynamic buffer, nil before it has been computed.
+func (m *Memory) Dynamic(b Buffer) *tensor.Tensor { return m.dynamic[b.Dynamic-1] }
+
+// SetDynamic gives a dynamic buffer its value.
+func (m *Memory) SetDynamic(b Buffer, t *tensor.Tensor) { m.dynamic[b.Dynamic-1] = t }
+
+// Workers is how many workers have scratch space.
+func (m *Memory) Workers() int {
+	if m.stride == 0 {
+		return 0
+	}
+	return len(m.scratch) / m.stride
+}
+
+// View is the memory of a buffer as a slice of its elements. It panics if T is not the buffer's element type.
+func View[T tensor.Element](m *Memory, b Buffer) []T { return tensor.Values[T](m.Tensor(b)) }
+
+// Scratch is count elements of scratch space for every worker. Its contents do not survive the step.
+func Scratch[T tensor.Element](m *Memory, count int) [][]T {
+	var zero T
+	all := make([][]T, m.Workers())
+	for i := range all {
+		begin := i * m.stride
+		bytes := m.scratch[begin : begin+count*int(unsafe.Sizeof(zero))]
+		if count > 0 {
+			all[i] = unsafe.Slice((*T)(unsafe.Pointer(&bytes[0])), count)
+		}
+	}
+	return all
+}

@@ -1,0 +1,103 @@
+// Package runtime runs compiled programs: it owns the memory, the threads and the clock, and knows nothing of
+// operators. Package compile makes the programs.
+//
+// A Program is the shape-independent half. A Plan is the other: the steps for one set of input shapes and where in an
+// arena each value lives. A Session runs a program: it keeps plans and arenas for shapes it has seen, so that a
+// repeated shape allocates nothing, and it may be used by any number of goroutines.
+package runtime
+
+import (
+	"context"
+
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/tensor"
+)
+
+// Program is a network ready to be planned. Package compile implements it; it must be safe for concurrent use.
+type Program interface {
+	// Inputs are the declared inputs, in the order in which shapes and tensors are given.
+	Inputs() []*graph.Value
+	// Outputs are the results of a run: the network's outputs, then the values that were asked to be kept.
+	Outputs() []*graph.Value
+	// Plan makes the plan for one set of input shapes, which agree with the declared ones. The error says which node
+	// cannot be computed for these shapes.
+	Plan(shapes [][]int) (*Plan, error)
+}
+
+// Plan is how a program is run on inputs of particular shapes. It is immutable.
+type Plan struct {
+	Inputs  []Buffer // where inputs are copied before the first step
+	Outputs []Buffer // where outputs are after the last step
+	Steps   []Step
+	Bytes   int // size of the arena
+	Scratch int // bytes of scratch space for one worker: the most that any step needs
+	Dynamic int // number of dynamic buffers
+}
+
+// Step is one kernel call in a plan.
+type Step struct {
+	Name   string // the node
+	Op     string // the node's operator type
+	Kernel string // what computes it
+	MACs   int64  // multiply-accumulates
+	// Reference marks a step that calls an operator's reference evaluation because no kernel serves it.
+	Reference bool
+	// Bind resolves the step's buffers to the memory of one run and returns what to do. It is called once for each
+	// Memory; what it returns is called in every run and allocates nothing.
+	Bind func(m *Memory) Work
+}
+
+// Work is a step bound to memory: either Tasks pieces of work that are independent of each other, or a Call.
+//
+// Into how many tasks a step is cut follows from shapes alone, never from the number of threads, and no sum crosses
+// tasks, so that results do not depend on who computes what.
+type Work struct {
+	Tasks int
+	Run   func(begin, end, worker int) // computes tasks begin … end−1 with the scratch space of worker
+	// Call is for steps that can fail or that allocate; it runs on the calling goroutine.
+	Call func(ctx context.Context) error
+}
+
+// Serial is the work of a step that is too small to be shared.
+func Serial(run func()) Work {
+	return Work{Tasks: 1, Run: func(int, int, int) { run() }}
+}
+
+// MACs is the number of multiply-accumulates of one run.
+func (p *Plan) MACs() int64 {
+	var total int64
+	for i := range p.Steps {
+		total += p.Steps[i].MACs
+	}
+	return total
+}
+
+// References counts the steps that call a reference evaluation.
+func (p *Plan) References() int {
+	n := 0
+	for i := range p.Steps {
+		if p.Steps[i].Reference {
+			n++
+		}
+	}
+	return n
+}
+
+// arena is a plan bound to memory of its own: what one run works in.
+type arena struct {
+	memory *Memory
+	inputs []*tensor.Tensor // views of the input buffers
+	work   []Work
+}
+
+func newArena(p *Plan, workers int) *arena {
+	m := newMemory(p, workers)
+	a := &arena{memory: m, inputs: make([]*tensor.Tensor, len(p.Inputs)), work: make([]Work, len(p.Steps))}
+	for i, b := range p.Inputs {
+		a.inputs[i] = m.Tensor(b)
+	}
+	for i := range p.Steps {
+		a.work[i] = p.Steps[i].Bind(m)
+	}
+	return a
+}
