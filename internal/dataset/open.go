@@ -1,0 +1,398 @@
+package dataset
+
+import (
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/octet-nn/octet/tensor"
+)
+
+// What a sample file can be.
+type kind uint8
+
+const (
+	unknownKind kind = iota
+	imageKind
+	rawKind
+	npyKind
+	npzKind
+	idxKind
+)
+
+// kinds are the endings of file names that are samples.
+var kinds = map[string]kind{
+	".jpg": imageKind, ".jpeg": imageKind, ".png": imageKind, ".bmp": imageKind, ".webp": imageKind, ".gif": imageKind,
+	".raw": rawKind, ".bin": rawKind, ".npy": npyKind, ".npz": npzKind,
+}
+
+// supported names what can be opened, for messages.
+const supported = "images (.jpg .jpeg .png .bmp .webp .gif), .npy, .npz, .raw or .bin numbers, an IDX file, " +
+	"a folder or a .zip archive of such files"
+
+// kindByName is the kind of file that a name promises.
+func kindByName(name string) kind { return kinds[strings.ToLower(path.Ext(name))] }
+
+// kindOf is the kind of a file by how it begins, or by its name where that says nothing. Raw numbers may begin with
+// anything, so their name decides.
+func kindOf(name string, data []byte) kind {
+	named := kindByName(name)
+	switch {
+	case named == rawKind:
+		return rawKind
+	case imageFormat(data) >= 0:
+		return imageKind
+	case bytes.HasPrefix(data, []byte(npyMagic)):
+		return npyKind
+	}
+	return named
+}
+
+// Open finds the samples in a file, a folder (with the folders in it) or a .zip archive, which is not unpacked:
+//
+//   - images, .raw or .bin files with the bytes of one sample: little-endian float32 or elements of the input's type,
+//     .npy files with one array, .npz files with one array for each input;
+//   - for several inputs also one folder for each, called like the input (see FileName), with files of equal names;
+//   - one .npy file with many samples along its first axis; one raw file of many samples; one IDX file, plain or .gz.
+//
+// Nothing is decoded yet. The error says what was looked for and what is there.
+func Open(name string, inputs []Input, o Options) (*Dataset, error) {
+	absolute, err := filepath.Abs(name)
+	if err != nil {
+		return nil, err
+	}
+	dir, base := filepath.Split(absolute)
+	if base == "" {
+		base = "."
+	}
+	place := place{os.DirFS(dir), base, name}
+	return open(place, inputs, o, func(name string) (fs.File, error) { return os.Open(name) })
+}
+
+// OpenFS is Open for a file, folder or archive in fsys, for example an embedded one. Label files are looked for in fsys
+// too.
+func OpenFS(fsys fs.FS, name string, inputs []Input, o Options) (*Dataset, error) {
+	return open(place{fsys, name, name}, inputs, o, fsys.Open)
+}
+
+// place is where a data set is.
+type place struct {
+	fsys fs.FS
+	name string // in fsys
+	path string // for messages
+}
+
+// builder is what opening needs to know everywhere.
+type builder struct {
+	place   place
+	inputs  []Input
+	options Options
+	images  []*imageInput // by input, nil where images are impossible
+	// imageErrors says why images are impossible, by input.
+	imageErrors []error
+}
+
+func open(at place, inputs []Input, o Options, openLabels func(string) (fs.File, error)) (*Dataset, error) {
+	fail := func(format string, args ...any) (*Dataset, error) {
+		return nil, fmt.Errorf("samples %s: %w", at.path, fmt.Errorf(format, args...))
+	}
+	if len(inputs) == 0 {
+		return fail("the model has no inputs")
+	}
+	o.Limits = o.Limits.withDefaults()
+	if o.Workers <= 0 {
+		o.Workers = min(runtime.GOMAXPROCS(0), 8)
+	}
+	if o.Preprocess != nil {
+		if err := o.Preprocess.Validate(); err != nil {
+			return fail("preprocessing: %w", err)
+		}
+	}
+	b := &builder{place: at, inputs: inputs, options: o}
+	for _, in := range inputs {
+		m, err := newImageInput(in, o.Preprocess, o.Limits.Pixels)
+		b.images, b.imageErrors = append(b.images, m), append(b.imageErrors, err)
+	}
+	info, err := fs.Stat(at.fsys, at.name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fail("there is no such file or folder")
+	case err != nil:
+		return fail("%w", err)
+	case !info.IsDir() && !info.Mode().IsRegular():
+		return fail("it is neither a file nor a folder")
+	}
+	var s source
+	inside := openFolder(at)
+	if info.IsDir() {
+		s, err = b.folder(inside)
+	} else {
+		s, inside, err = b.file(info.Size())
+	}
+	if err != nil {
+		return fail("%w", err)
+	}
+	d := &Dataset{path: at.path, source: s, workers: o.Workers}
+	if d.labels, err = findLabels(s, o, openLabels, inside); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// opener gives access to the files of a folder or archive for one pass.
+type opener func() (fs.FS, io.Closer, error)
+
+type noCloser struct{}
+
+func (noCloser) Close() error { return nil }
+
+func openFolder(at place) opener {
+	return func() (fs.FS, io.Closer, error) {
+		folder, err := fs.Sub(at.fsys, at.name)
+		return folder, noCloser{}, err
+	}
+}
+
+// openArchive reads the directory of a zip archive. A file system whose files cannot be read at any place costs a copy
+// in memory, at most limit bytes.
+func openArchive(at place, limit int64) opener {
+	return func() (fs.FS, io.Closer, error) {
+		f, err := at.fsys.Open(at.name)
+		if err != nil {
+			return nil, nil, err
+		}
+		info, err := f.Stat()
+		if err != nil {
+			f.Close()
+			return nil, nil, err
+		}
+		content, ok := f.(io.ReaderAt)
+		size := info.Size()
+		if !ok {
+			data, err := readAll(f, limit)
+			if err != nil {
+				f.Close()
+				return nil, nil, err
+			}
+			content, size = bytes.NewReader(data), int64(len(data))
+		}
+		archive, err := zip.NewReader(content, size)
+		if err != nil {
+			f.Close()
+			return nil, nil, fmt.Errorf("bad zip archive: %w", err)
+		}
+		return archive, f, nil
+	}
+}
+
+// readAll reads to the end, which must come within limit bytes.
+func readAll(r io.Reader, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		return nil, fmt.Errorf("it is larger than the limit of %d bytes", limit)
+	}
+	return data, err
+}
+
+// file finds the samples in one file. For an archive it also returns what opens it, otherwise nil.
+func (b *builder) file(size int64) (source, opener, error) {
+	f, err := b.place.fsys.Open(b.place.name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	start := make([]byte, 64)
+	n, err := io.ReadFull(f, start)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, nil, err
+	}
+	start = start[:n]
+	kind := kindOf(b.place.name, start)
+	switch {
+	case size == 0:
+		return nil, nil, errors.New("the file is empty")
+	case kind == npyKind:
+		s, err := b.npy(start, size)
+		return s, nil, err
+	case kind == rawKind:
+		s, err := b.raw(size)
+		return s, nil, err
+	case kind == npzKind || kind == imageKind:
+		s, err := b.single()
+		return s, nil, err
+	case bytes.HasPrefix(start, []byte("PK")):
+		inside := openArchive(b.place, b.options.Limits.Bytes)
+		s, err := b.folder(inside)
+		return s, inside, err
+	case bytes.HasPrefix(start, []byte("\x1f\x8b")) || isIDX(start):
+		s, err := b.idx(size)
+		return s, nil, err
+	}
+	return nil, nil, fmt.Errorf("unknown type of file; samples can be %s", supported)
+}
+
+// single is one file with one sample.
+func (b *builder) single() (source, error) {
+	dir, base := path.Split(b.place.name)
+	dir = path.Clean(dir)
+	s := &files{builder: b, ids: []string{base}, parts: [][]string{{base}}, required: true}
+	s.opener = openFolder(place{b.place.fsys, dir, b.place.path})
+	if err := b.checkKinds(s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// records is the source of one file with many samples of equal size, one after the other.
+type records struct {
+	place       place
+	compressed  bool
+	header      int64 // bytes before the first
+	count, size int
+	value       func(data []byte) (map[string]*tensor.Tensor, error)
+}
+
+func (s *records) len() int { return s.count }
+
+func (s *records) id(i int) string {
+	if s.count == 1 {
+		return path.Base(s.place.name)
+	}
+	return fmt.Sprintf("%s#%0*d", path.Base(s.place.name), len(fmt.Sprint(s.count-1)), i)
+}
+
+// start opens the file at its beginning, decompressing.
+func (s *records) start() (io.Reader, io.Closer, error) {
+	f, err := s.place.fsys.Open(s.place.name)
+	if err != nil || !s.compressed {
+		return f, f, err
+	}
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		f.Close()
+		return nil, nil, fmt.Errorf("bad gzip file: %w", err)
+	}
+	return z, f, nil
+}
+
+func (s *records) open() (reader, error) {
+	r, c, err := s.start()
+	if err != nil {
+		return nil, fmt.Errorf("samples %s: %w", s.place.path, err)
+	}
+	return &recordReader{records: s, r: r, closer: c}, nil
+}
+
+type recordReader struct {
+	*records
+	r      io.Reader
+	closer io.Closer
+	at     int64
+}
+
+func (r *recordReader) fetch(i int) (payload, error) {
+	offset := r.header + int64(i)*int64(r.size)
+	if seeker, ok := r.r.(io.Seeker); ok {
+		if _, err := seeker.Seek(offset, io.SeekStart); err != nil {
+			return nil, err
+		}
+	} else if _, err := io.CopyN(io.Discard, r.r, offset-r.at); err != nil {
+		return nil, fmt.Errorf("truncated file: %w", noEOF(err))
+	}
+	data, err := readExactly(r.r, int64(r.size), int64(r.size))
+	if err != nil {
+		return nil, fmt.Errorf("%w file", err)
+	}
+	r.at = offset + int64(r.size)
+	return payload{data}, nil
+}
+
+func (r *recordReader) decode(_ int, p payload) (map[string]*tensor.Tensor, error) {
+	return r.value(p[0])
+}
+
+func (r *recordReader) close() error { return r.closer.Close() }
+
+// npy is the samples along the first axis of one array, or one sample that is the whole array.
+func (b *builder) npy(start []byte, size int64) (source, error) {
+	if len(b.inputs) > 1 {
+		return nil, b.severalInputs(".npy file")
+	}
+	f, err := b.place.fsys.Open(b.place.name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	h, err := readNPYHeader(f)
+	if err != nil {
+		return nil, err
+	}
+	if found := size - int64(h.size); found != int64(h.bytes()) {
+		return nil, fmt.Errorf("array %s needs %d bytes, the file has %d (is it truncated?)",
+			tensor.Describe(h.dtype, h.shape), h.bytes(), found)
+	}
+	in := b.inputs[0]
+	many := len(h.shape) == len(in.Dims) && len(h.shape) >= 2 && h.shape[0] != 1
+	if !many || h.fortran && h.shape[0] != 0 {
+		if many {
+			return nil, fmt.Errorf("array %s is in Fortran order; save it with numpy.ascontiguousarray", tensor.Describe(h.dtype, h.shape))
+		}
+		return b.single()
+	}
+	if h.shape[0] == 0 {
+		return nil, fmt.Errorf("array %s has no samples", tensor.Describe(h.dtype, h.shape))
+	}
+	shape := append([]int{1}, h.shape[1:]...)
+	if _, ok := fitShape(shape, in.sampleDims()); !ok {
+		return nil, fmt.Errorf("input %s, found %s: every sample along the first axis must have shape %s",
+			in, tensor.Describe(h.dtype, h.shape), dimsText(in.sampleDims()))
+	}
+	return b.records(false, int64(h.size), h.shape[0], h.bytes()/h.shape[0], func(data []byte) (*tensor.Tensor, error) {
+		t, err := h.tensor(shape, data)
+		if err != nil {
+			return nil, err
+		}
+		return fit(t, in, b.quantized())
+	})
+}
+
+// records checks the size of a sample and makes the source for the only input.
+func (b *builder) records(compressed bool, header int64, count, size int, value func([]byte) (*tensor.Tensor, error)) (source, error) {
+	if int64(size) > b.options.Limits.Bytes {
+		return nil, fmt.Errorf("a sample has %d bytes, more than the limit of %d", size, b.options.Limits.Bytes)
+	}
+	name := b.inputs[0].Name
+	return &records{b.place, compressed, header, count, size, func(data []byte) (map[string]*tensor.Tensor, error) {
+		t, err := value(data)
+		if err != nil {
+			return nil, err
+		}
+		return map[string]*tensor.Tensor{name: t}, nil
+	}}, nil
+}
+
+func (b *builder) quantized() *Quantized {
+	if b.options.Preprocess == nil {
+		return nil
+	}
+	return b.options.Preprocess.Quantized
+}
+
+// severalInputs explains that what was found has values for one input only.
+func (b *builder) severalInputs(found string) error {
+	names, folders := make([]string, len(b.inputs)), make([]string, len(b.inputs))
+	for i, in := range b.inputs {
+		names[i], folders[i] = in.Name, FileName(in.Name)+"/"
+	}
+	return fmt.Errorf("the model has %d inputs (%s), one %s cannot feed them: give an .npz file for each sample with arrays of these names, "+
+		"or a folder with %s and files of equal names in them", len(names), strings.Join(names, ", "), found, strings.Join(folders, " "))
+}
