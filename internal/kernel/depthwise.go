@@ -1,0 +1,251 @@
+package kernel
+
+import "github.com/octet-nn/octet/internal/cpu"
+
+// depthwiseInt8Row is one micro-kernel of integer depthwise convolutions.
+type depthwiseInt8Row struct {
+	Name string
+	Tier cpu.Tier
+	// Pixel adds to acc, for each channel c, the products (in[offsets[i]+c]^flip − zero)·weights[taps[i]+c] over all i.
+	Pixel func(acc []int32, in []byte, flip byte, zero int32, offsets, taps []int32, weights []int16)
+}
+
+func (r *depthwiseInt8Row) needs() cpu.Tier { return r.Tier }
+
+// depthwiseInt8Table is ordered from best to plain Go.
+var depthwiseInt8Table = []depthwiseInt8Row{
+	{Name: "qu8s16_dwconv__generic", Tier: cpu.Generic, Pixel: depthwisePixelInt8},
+}
+
+// depthwiseF32Row is one micro-kernel of float depthwise convolutions.
+type depthwiseF32Row struct {
+	Name string
+	Tier cpu.Tier
+	// Pixel adds to acc, for each channel c, the products in[offsets[i]+c]·weights[taps[i]+c] over all i in order.
+	Pixel func(acc, in []float32, offsets, taps []int32, weights []float32)
+}
+
+func (r *depthwiseF32Row) needs() cpu.Tier { return r.Tier }
+
+// depthwiseF32Table is ordered from best to plain Go.
+var depthwiseF32Table = []depthwiseF32Row{
+	{Name: "f32_dwconv__generic", Tier: cpu.Generic, Pixel: depthwisePixelF32},
+}
+
+// PackedDepthwiseInt8 is the weights of an integer depthwise convolution, taps outermost, zero points taken away.
+type PackedDepthwiseInt8 struct {
+	row        *depthwiseInt8Row
+	channels   int
+	multiplier int
+	weights    []int16
+}
+
+// PackDepthwiseInt8 packs weights for DepthwiseInt8. The filter has one input channel a group; Outputs/Groups is the
+// channel multiplier.
+func (s Set) PackDepthwiseInt8(w Int8Weights) *PackedDepthwiseInt8 {
+	p := &PackedDepthwiseInt8{s.depthwiseInt8, w.Outputs, w.perGroup(), make([]int16, w.Height*w.Width*w.Outputs)}
+	packDepthwise(p.weights, &w.Filter, func(at, channel int) int16 {
+		v := int32(w.Data[at])
+		if w.Signed {
+			v = int32(int8(w.Data[at]))
+		}
+		return int16(v - w.zeroPoint(channel))
+	})
+	return p
+}
+
+// Bytes is the memory that the packed weights take.
+func (p *PackedDepthwiseInt8) Bytes() int { return 2 * len(p.weights) }
+
+// packDepthwise orders weights with a multiplier of m as m planes of (tap, group): plane q holds output channels
+// q, q+m, q+2m …, so that within a plane neighbouring weights belong to neighbouring input channels.
+func packDepthwise[T int16 | float32](dst []T, f *Filter, weight func(at, channel int) T) {
+	i := 0
+	for q := range f.perGroup() {
+		for y := range f.Height {
+			for x := range f.Width {
+				for group := range f.Groups {
+					channel := group*f.perGroup() + q
+					dst[i] = weight(y*f.HeightStride+x*f.WidthStride+channel*f.OutputStride, channel)
+					i++
+				}
+			}
+		}
+	}
+}
+
+// DepthwiseInt8 is a convolution in which every output channel sees one input channel: output channel c sees input
+// channel c/multiplier. What lies outside the image is the input's zero point. Its pieces are output pixels.
+type DepthwiseInt8 struct {
+	Weights   *PackedDepthwiseInt8
+	Window    Window
+	Signed    bool
+	ZeroPoint int32 // of the input
+	Epilogue  Epilogue
+}
+
+// Units is how many pieces the work has.
+func (d *DepthwiseInt8) Units() int { return d.Window.pixels() }
+
+// Scratch is how many bytes of scratch Run needs.
+func (d *DepthwiseInt8) Scratch() int {
+	return carved[int32](d.Window.Channels) + carved[int32](d.Weights.channels) + 2*carved[int32](d.Window.taps())
+}
+
+// Run computes the pieces [start, end).
+func (d *DepthwiseInt8) Run(out Destination, in []byte, start, end int, scratch []byte) {
+	w, p := &d.Window, d.Weights
+	acc := carve[int32](&scratch, w.Channels)
+	sums := carve[int32](&scratch, p.channels)
+	offsets := carve[int32](&scratch, w.taps())
+	taps := carve[int32](&scratch, w.taps())
+	flip, zero := byte(0), d.ZeroPoint
+	if d.Signed {
+		flip, zero = 0x80, zero+128
+	}
+	plane := w.taps() * w.Channels
+	for pixel := start; pixel < end; pixel++ {
+		source, n := w.visible(pixel, offsets, taps)
+		if p.multiplier == 1 {
+			sums = acc
+		}
+		for q := range p.multiplier {
+			clear(acc)
+			p.row.Pixel(acc, in[source:], flip, zero, offsets[:n], taps[:n], p.weights[q*plane:][:plane])
+			if p.multiplier > 1 {
+				spread(sums[q:], acc, p.multiplier)
+			}
+		}
+		for c, b := range d.Epilogue.Bias {
+			sums[c] += b
+		}
+		d.Epilogue.apply(out, pixel*w.OutStride, 0, sums)
+	}
+}
+
+// spread writes src to every step-th element of dst.
+func spread[T any](dst, src []T, step int) {
+	for i, v := range src {
+		dst[i*step] = v
+	}
+}
+
+// visible lists the taps of an output pixel that lie inside the image: where the input pixel is, in elements from the
+// start of the image that begins at source, and where the tap's weights are, in elements.
+func (w *Window) visible(pixel int, offsets, taps []int32) (source, n int) {
+	image, y, x := w.position(pixel)
+	top, left := y*w.StrideHeight-w.PadTop, x*w.StrideWidth-w.PadLeft
+	fromY, toY := inside(top, w.DilationHeight, w.KernelHeight, w.InHeight)
+	fromX, toX := inside(left, w.DilationWidth, w.KernelWidth, w.InWidth)
+	for ky := fromY; ky < toY; ky++ {
+		line := (top + ky*w.DilationHeight) * w.InWidth
+		for kx := fromX; kx < toX; kx++ {
+			offsets[n] = int32((line + left + kx*w.DilationWidth) * w.InStride)
+			taps[n] = int32((ky*w.KernelWidth + kx) * w.Channels)
+			n++
+		}
+	}
+	return image * w.InHeight * w.InWidth * w.InStride, n
+}
+
+// PackedDepthwiseF32 is the weights of a float depthwise convolution, taps outermost.
+type PackedDepthwiseF32 struct {
+	row        *depthwiseF32Row
+	channels   int
+	multiplier int
+	weights    []float32
+}
+
+// PackDepthwiseF32 packs weights for DepthwiseF32; see PackDepthwiseInt8.
+func (s Set) PackDepthwiseF32(w F32Weights) *PackedDepthwiseF32 {
+	p := &PackedDepthwiseF32{s.depthwiseF32, w.Outputs, w.perGroup(), make([]float32, w.Height*w.Width*w.Outputs)}
+	packDepthwise(p.weights, &w.Filter, func(at, _ int) float32 { return w.Data[at] })
+	return p
+}
+
+// Bytes is the memory that the packed weights take.
+func (p *PackedDepthwiseF32) Bytes() int { return 4 * len(p.weights) }
+
+// DepthwiseF32 is the float form of DepthwiseInt8. Its pieces are output pixels.
+type DepthwiseF32 struct {
+	Weights  *PackedDepthwiseF32
+	Window   Window
+	Epilogue EpilogueF32
+}
+
+// Units is how many pieces the work has.
+func (d *DepthwiseF32) Units() int { return d.Window.pixels() }
+
+// Scratch is how many bytes of scratch Run needs.
+func (d *DepthwiseF32) Scratch() int {
+	return carved[float32](d.Window.Channels) + carved[float32](d.Weights.channels) + 2*carved[int32](d.Window.taps())
+}
+
+// Run computes the pieces [start, end).
+func (d *DepthwiseF32) Run(out, in []float32, start, end int, scratch []byte) {
+	w, p := &d.Window, d.Weights
+	acc := carve[float32](&scratch, w.Channels)
+	sums := carve[float32](&scratch, p.channels)
+	offsets := carve[int32](&scratch, w.taps())
+	taps := carve[int32](&scratch, w.taps())
+	plane := w.taps() * w.Channels
+	for pixel := start; pixel < end; pixel++ {
+		source, n := w.visible(pixel, offsets, taps)
+		if p.multiplier == 1 {
+			sums = acc
+		}
+		for q := range p.multiplier {
+			clear(acc)
+			for c := range acc {
+				if d.Epilogue.Bias != nil {
+					acc[c] = d.Epilogue.Bias[c*p.multiplier+q]
+				}
+			}
+			p.row.Pixel(acc, in[source:], offsets[:n], taps[:n], p.weights[q*plane:][:plane])
+			if p.multiplier > 1 {
+				spread(sums[q:], acc, p.multiplier)
+			}
+		}
+		d.Epilogue.apply(out[pixel*w.OutStride:][:len(sums)], sums)
+	}
+}
+
+func depthwisePixelInt8(acc []int32, in []byte, flip byte, zero int32, offsets, taps []int32, weights []int16) {
+	n := len(acc)
+	for len(offsets) >= 3 {
+		x0, x1, x2 := in[offsets[0]:][:n], in[offsets[1]:][:n], in[offsets[2]:][:n]
+		w0, w1, w2 := weights[taps[0]:][:n], weights[taps[1]:][:n], weights[taps[2]:][:n]
+		for c := range acc {
+			acc[c] += (int32(x0[c]^flip)-zero)*int32(w0[c]) + (int32(x1[c]^flip)-zero)*int32(w1[c]) +
+				(int32(x2[c]^flip)-zero)*int32(w2[c])
+		}
+		offsets, taps = offsets[3:], taps[3:]
+	}
+	for i, offset := range offsets {
+		x, w := in[offset:][:n], weights[taps[i]:][:n]
+		for c := range acc {
+			acc[c] += (int32(x[c]^flip) - zero) * int32(w[c])
+		}
+	}
+}
+
+func depthwisePixelF32(acc, in []float32, offsets, taps []int32, weights []float32) {
+	n := len(acc)
+	for len(offsets) >= 3 {
+		x0, x1, x2 := in[offsets[0]:][:n], in[offsets[1]:][:n], in[offsets[2]:][:n]
+		w0, w1, w2 := weights[taps[0]:][:n], weights[taps[1]:][:n], weights[taps[2]:][:n]
+		for c, s := range acc {
+			s += float32(x0[c] * w0[c])
+			s += float32(x1[c] * w1[c])
+			s += float32(x2[c] * w2[c])
+			acc[c] = s
+		}
+		offsets, taps = offsets[3:], taps[3:]
+	}
+	for i, offset := range offsets {
+		x, w := in[offset:][:n], weights[taps[i]:][:n]
+		for c := range acc {
+			acc[c] += float32(x[c] * w[c])
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package kernel
+
+// Window is how a two-dimensional window (of a convolution or a pool) slides over NHWC images. A one-dimensional one
+// has height 1 everywhere.
+type Window struct {
+	Batch               int
+	InHeight, InWidth   int
+	Channels            int // input channels, of all groups
+	OutHeight, OutWidth int // explicit: rounding of the output size is the caller's business
+
+	KernelHeight, KernelWidth     int
+	StrideHeight, StrideWidth     int
+	DilationHeight, DilationWidth int
+	PadTop, PadLeft               int // the other sides follow from the output size
+
+	InStride  int // elements from one input pixel to the next; at least Channels
+	OutStride int // elements from one output pixel to the next; at least the output channels
+}
+
+// pixels is how many output pixels there are in the batch.
+func (w *Window) pixels() int { return w.Batch * w.OutHeight * w.OutWidth }
+
+// taps is the size of the window.
+func (w *Window) taps() int { return w.KernelHeight * w.KernelWidth }
+
+// isPointwise reports whether output pixel i sees input pixel i and nothing else.
+func (w *Window) isPointwise() bool {
+	return w.taps() == 1 && w.StrideHeight == 1 && w.StrideWidth == 1 && w.PadTop == 0 && w.PadLeft == 0 &&
+		w.OutHeight == w.InHeight && w.OutWidth == w.InWidth
+}
+
+// position is the image, row and column of an output pixel.
+func (w *Window) position(pixel int) (n, y, x int) {
+	x = pixel % w.OutWidth
+	pixel /= w.OutWidth
+	return pixel / w.OutHeight, pixel % w.OutHeight, x
+}
+
+// inside is the range of kernel positions [from, to) whose input coordinate start + i·dilation lies in [0, size).
+func inside(start, dilation, kernel, size int) (from, to int) {
+	if start < 0 {
+		from = divideUp(-start, dilation)
+	}
+	to = kernel
+	if last := size - 1 - start; last < 0 {
+		to = 0
+	} else if last/dilation+1 < to {
+		to = last/dilation + 1
+	}
+	return min(from, to), to
+}
+
+// gather copies what output pixels [first, first+count) see of channels [channel, channel+channels) to the rows of
+// dst, one row of KernelHeight·KernelWidth·channels elements a pixel; what lies outside the image is pad.
+func gather[T byte | float32](dst, in []T, w *Window, first, count, channel, channels int, pad T) {
+	n, y, x := w.position(first)
+	image := w.InHeight * w.InWidth * w.InStride
+	dense := w.DilationWidth == 1 && channels == w.InStride
+	line := w.KernelWidth * channels
+	for range count {
+		top, left := y*w.StrideHeight-w.PadTop, x*w.StrideWidth-w.PadLeft
+		fromX, toX := inside(left, w.DilationWidth, w.KernelWidth, w.InWidth)
+		for ky := range w.KernelHeight {
+			row := dst[:line]
+			dst = dst[line:]
+			iy := top + ky*w.DilationHeight
+			if iy < 0 || iy >= w.InHeight || fromX == toX {
+				fill(row, pad)
+				continue
+			}
+			fill(row[:fromX*channels], pad)
+			fill(row[toX*channels:], pad)
+			source := n*image + (iy*w.InWidth+left+fromX*w.DilationWidth)*w.InStride + channel
+			if dense {
+				copy(row[fromX*channels:toX*channels], in[source:])
+				continue
+			}
+			for kx := fromX; kx < toX; kx++ {
+				copy(row[kx*channels:(kx+1)*channels], in[source:])
+				source += w.DilationWidth * w.InStride
+			}
+		}
+		if x++; x == w.OutWidth {
+			x = 0
+			if y++; y == w.OutHeight {
+				y = 0
+				n++
+			}
+		}
+	}
+}
+
+func fill[T any](s []T, v T) {
+	for i := range s {
+		s[i] = v
+	}
+}
+
+// Filter says how the weights of a convolution or matrix product lie in memory, so that no file's layout has to be
+// transposed before packing. A matrix has Height and Width 1, Inputs = K, Outputs = N.
+type Filter struct {
+	Height, Width int
+	Inputs        int // input channels of one group
+	Outputs       int // output channels of all groups
+	Groups        int
+
+	HeightStride, WidthStride, InputStride, OutputStride int // elements between neighbours in each dimension
+}
+
+// depth is the length of the sum that makes one output.
+func (f *Filter) depth() int { return f.Height * f.Width * f.Inputs }
+
+// perGroup is the output channels of one group.
+func (f *Filter) perGroup() int { return f.Outputs / f.Groups }
+
+// Matrix is the Filter of a matrix in memory as K rows of N, or (transposed) as N rows of K.
+func Matrix(k, n int, transposed bool) Filter {
+	f := Filter{Height: 1, Width: 1, Inputs: k, Outputs: n, Groups: 1, InputStride: n, OutputStride: 1}
+	if transposed {
+		f.InputStride, f.OutputStride = 1, k
+	}
+	return f
+}
+
+// tiling divides the rows×columns of a matrix product into the pieces of work.
+type tiling struct {
+	rows, rowTile, rowTiles int // output pixels, pixels of one piece, pieces
+	panelTile, columnTiles  int // panels of one piece, pieces, in each group
+	groups                  int
+}
+
+// newTiling gives a piece as many rows as keep their inputs in half of a small L1 cache, and splits the columns too
+// where there are too few rows to feed several threads.
+func newTiling(rows, depthBytes, mr, groups, panels int) tiling {
+	const (
+		cache     = 16 << 10
+		most      = 64
+		wantTiles = 16
+	)
+	tile := min(max(cache/max(depthBytes, 1), 1), most)
+	tile = divideUp(tile, mr) * mr
+	t := tiling{rows: rows, rowTile: tile, rowTiles: divideUp(rows, tile), groups: groups}
+	split := 1
+	if have := t.rowTiles * groups; have > 0 && have < wantTiles {
+		split = min(divideUp(wantTiles, have), panels)
+	}
+	t.panelTile = divideUp(panels, max(split, 1))
+	t.columnTiles = divideUp(panels, max(t.panelTile, 1))
+	return t
+}
+
+func (t *tiling) units() int { return t.rowTiles * t.groups * t.columnTiles }
+
+// unit is the place of a piece: its first row and number of rows, its group, its first panel.
+func (t *tiling) unit(i int) (row, rows, group, panel int) {
+	panel = i % t.columnTiles * t.panelTile
+	i /= t.columnTiles
+	group = i % t.groups
+	row = i / t.groups * t.rowTile
+	return row, min(t.rowTile, t.rows-row), group, panel
+}
