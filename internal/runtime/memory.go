@@ -43,6 +43,7 @@ type Memory struct {
 	arena   []byte
 	scratch []byte
 	stride  int // bytes of scratch space per worker
+	workers int
 	dynamic []*tensor.Tensor
 }
 
@@ -53,6 +54,7 @@ func newMemory(p *Plan, workers int) *Memory {
 		arena:   alignedBytes(p.Bytes),
 		scratch: alignedBytes(stride * workers),
 		stride:  stride,
+		workers: workers,
 		dynamic: make([]*tensor.Tensor, p.Dynamic),
 	}
 }
@@ -84,27 +86,15 @@ func (m *Memory) Dynamic(b Buffer) *tensor.Tensor { return m.dynamic[b.Dynamic-1
 // SetDynamic gives a dynamic buffer its value.
 func (m *Memory) SetDynamic(b Buffer, t *tensor.Tensor) { m.dynamic[b.Dynamic-1] = t }
 
-// Workers is how many workers have scratch space.
-func (m *Memory) Workers() int {
-	if m.stride == 0 {
-		return 0
-	}
-	return len(m.scratch) / m.stride
-}
-
 // View is the memory of a buffer as a slice of its elements. It panics if T is not the buffer's element type.
 func View[T tensor.Element](m *Memory, b Buffer) []T { return tensor.Values[T](m.Tensor(b)) }
 
-// Scratch is count elements of scratch space for every worker. Its contents do not survive the step.
-func Scratch[T tensor.Element](m *Memory, count int) [][]T {
-	var zero T
-	all := make([][]T, m.Workers())
+// Scratch is the first size bytes of each worker's scratch space, by worker. What is in them does not survive the step.
+func (m *Memory) Scratch(size int) [][]byte {
+	all := make([][]byte, m.workers)
 	for i := range all {
 		begin := i * m.stride
-		bytes := m.scratch[begin : begin+count*int(unsafe.Sizeof(zero))]
-		if count > 0 {
-			all[i] = unsafe.Slice((*T)(unsafe.Pointer(&bytes[0])), count)
-		}
+		all[i] = m.scratch[begin : begin+size : begin+size]
 	}
 	return all
 }

@@ -44,7 +44,7 @@ func TestPoolDoesEveryTaskOnce(t *testing.T) {
 
 func TestBuffersAreAligned(t *testing.T) {
 	m := newMemory(&Plan{Bytes: 1000, Scratch: 10}, 3)
-	if s := Scratch[float32](m, 2); len(s) != 3 || len(s[2]) != 2 {
+	if s := m.Scratch(10); len(s) != 3 || len(s[2]) != 10 {
 		t.Errorf("scratch space %v", s)
 	}
 	if m.stride != Alignment || len(m.arena) != 1000 || Round(65) != 128 || Round(64) != 64 || Round(0) != 0 {

@@ -40,7 +40,7 @@ func (d *doubler) Plan(shapes [][]int) (*Plan, error) {
 	elementwise := func(in, out Buffer, f func(float32) float32) func(m *Memory) Work {
 		return func(m *Memory) Work {
 			a, b := View[float32](m, in), View[float32](m, out)
-			scratch := Scratch[float32](m, 16)
+			scratch := floats(m.Scratch(64))
 			return Work{Tasks: (n + 15) / 16, Run: func(begin, end, worker int) {
 				for task := begin; task < end; task++ {
 					lo, hi := task*16, min(task*16+16, n)
@@ -63,6 +63,18 @@ func (d *doubler) Plan(shapes [][]int) (*Plan, error) {
 			{Name: "increment", Op: "Add", Kernel: "test", Bind: elementwise(y, z, func(v float32) float32 { return v + 1 })},
 		},
 	}, nil
+}
+
+func floats(scratch [][]byte) [][]float32 {
+	views := make([][]float32, len(scratch))
+	for i, s := range scratch {
+		t, err := tensor.FromBytes(tensor.Float32, []int{len(s) / 4}, s)
+		if err != nil {
+			panic(err)
+		}
+		views[i] = tensor.Values[float32](t)
+	}
+	return views
 }
 
 func ramp(n int) *tensor.Tensor {

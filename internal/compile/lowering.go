@@ -1,0 +1,25 @@
+package compile
+
+import "github.com/octet-nn/octet/internal/graph"
+
+// lowering is one way in which nodes of an operator type become kernel calls.
+type lowering struct {
+	computes uint // set of graph.Compute, as bits
+	// lower packs what is constant and returns how to plan the node; nil if this way does not suit it.
+	lower func(b *builder, n *graph.Node) (prepared, error)
+}
+
+const (
+	float       = 1 << graph.Float
+	integer     = 1 << graph.Integer
+	toFloat     = 1 << graph.IntegerToFloat
+	weightOnly  = 1 << graph.WeightOnly
+	activations = 1 << graph.DynamicActivations
+)
+
+// lowerings is, for each operator type, the ways to lower it, the first that suits a node being taken. An operator
+// without a row runs by its reference evaluation.
+var lowerings = map[string][]lowering{}
+
+// lower rewrites the graph into the form that kernels want.
+func lower(g *graph.Graph) error { return nil }

@@ -1,0 +1,261 @@
+package compile
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/op"
+	"github.com/octet-nn/octet/internal/runtime"
+	"github.com/octet-nn/octet/tensor"
+)
+
+// planner makes one plan.
+type planner struct {
+	program  *program
+	plan     *runtime.Plan
+	graph    *graph.Graph // the program's, with the types that follow from the input shapes
+	facts    *op.Facts
+	lastUse  map[*graph.Value]int
+	places   map[*graph.Value]*place
+	storages []*storage
+}
+
+// planning is a planner at work on one node.
+type planning struct {
+	*planner
+	node      *graph.Node
+	step      int
+	reference bool
+}
+
+// forever is a step after all others: values that live until then are never overwritten.
+const forever = math.MaxInt
+
+// Plan makes the plan for one set of input shapes.
+func (p *program) Plan(shapes [][]int) (*runtime.Plan, error) {
+	plan := &runtime.Plan{}
+	l := &planner{program: p, plan: plan, graph: p.graph.Clone(), places: map[*graph.Value]*place{}}
+	if err := l.infer(shapes); err != nil {
+		return nil, err
+	}
+	needed := l.live()
+	for _, v := range l.graph.Inputs {
+		plan.Inputs = append(plan.Inputs, runtime.Buffer{})
+		l.makePlace(v, -1)
+	}
+	for i, n := range l.graph.Nodes {
+		if !needed[i] {
+			continue
+		}
+		if err := l.node(i, n); err != nil {
+			return nil, fmt.Errorf("%s: %w", n.Describe(), err)
+		}
+	}
+	outputs := make([]*place, len(l.graph.Outputs))
+	for i, v := range l.graph.Outputs {
+		outputs[i] = l.place(v)
+		if outputs[i].constant != nil {
+			outputs[i] = l.copyConstant(v, outputs[i])
+		}
+	}
+	var err error
+	if plan.Bytes, err = layOut(l.storages, p.maxBytes); err != nil {
+		return nil, err
+	}
+	for i, v := range l.graph.Inputs {
+		plan.Inputs[i] = l.places[v].buffer()
+	}
+	for _, o := range outputs {
+		plan.Outputs = append(plan.Outputs, o.buffer())
+	}
+	return plan, nil
+}
+
+// infer finds the types that follow from the input shapes, and turns integer values that follow from them as well into
+// constants: chains of Shape, Gather and Concat disappear from the plan.
+func (l *planner) infer(shapes [][]int) error {
+	sizes := map[string]int{}
+	for i, v := range l.graph.Inputs {
+		for axis, d := range v.Type.Shape {
+			if d.Symbol != "" {
+				sizes[d.Symbol] = shapes[i][axis]
+			}
+		}
+		v.Type.Shape = graph.FixedShape(shapes[i]...)
+	}
+	for _, n := range l.graph.Nodes {
+		for _, v := range n.Outputs {
+			if v != nil {
+				v.Type.Shape = bindSymbols(v.Type.Shape, sizes)
+			}
+		}
+	}
+	facts, err := op.Infer(l.graph)
+	if err != nil {
+		return fmt.Errorf("the model cannot be run on inputs of shapes %v: %w", shapes, err)
+	}
+	l.facts = facts
+	for _, n := range l.graph.Nodes {
+		for _, v := range n.Outputs {
+			if v != nil {
+				v.Const = l.knownData(v)
+			}
+		}
+	}
+	return nil
+}
+
+func bindSymbols(s graph.Shape, sizes map[string]int) graph.Shape {
+	if s == nil {
+		return nil
+	}
+	bound := make(graph.Shape, len(s))
+	for i, d := range s {
+		if n, ok := sizes[d.Symbol]; ok && !d.Known() {
+			d = graph.Fixed(n)
+		}
+		bound[i] = d
+	}
+	return bound
+}
+
+// knownData is the value of v if inference knows it; else nil.
+func (l *planner) knownData(v *graph.Value) *tensor.Tensor {
+	data, ok := l.facts.Data(v)
+	shape, known := v.Type.Shape.Known()
+	if !ok || !known || !(v.Type.DType.IsInteger() || v.Type.DType == tensor.Bool) {
+		return nil
+	}
+	ints := make([]int64, len(data))
+	for i, n := range data {
+		if !n.Known {
+			return nil
+		}
+		ints[i] = n.Value
+	}
+	if n, ok := tensor.Count(shape); !ok || n != len(ints) {
+		return nil
+	}
+	return op.FromInt64s(v.Type.DType, shape, ints)
+}
+
+// live finds the nodes that the outputs need and the last node that reads each value.
+func (l *planner) live() (needed []bool) {
+	l.lastUse = map[*graph.Value]int{}
+	for _, v := range l.graph.Outputs {
+		l.lastUse[v] = forever
+	}
+	needed = make([]bool, len(l.graph.Nodes))
+	for i := len(l.graph.Nodes) - 1; i >= 0; i-- {
+		n := l.graph.Nodes[i]
+		for _, v := range n.Outputs {
+			if v == nil || v.Const != nil {
+				continue
+			}
+			if _, read := l.lastUse[v]; read {
+				needed[i] = true
+			}
+		}
+		if !needed[i] {
+			continue
+		}
+		for _, v := range n.Inputs {
+			if v != nil {
+				l.lastUse[v] = max(l.lastUse[v], i)
+			}
+		}
+	}
+	return needed
+}
+
+// node plans one node: it adds what computes it to the plan's steps.
+func (l *planner) node(i int, n *graph.Node) error {
+	c := &planning{planner: l, node: n, step: i}
+	first := len(l.plan.Steps)
+	plan := l.program.kernels[i]
+	if plan == nil || !c.static() {
+		plan, c.reference = reference, true
+	} else if c.empty() {
+		plan = nothing
+	}
+	if err := plan(c); err != nil {
+		return err
+	}
+	if last := len(l.plan.Steps) - 1; last >= first {
+		l.plan.Steps[last].MACs = macs(n)
+	}
+	return nil
+}
+
+// macs is the cost of a node, as far as its types are known.
+func macs(n *graph.Node) int64 {
+	coster, ok := n.Op.(op.Coster)
+	if !ok {
+		return 0
+	}
+	types := func(values []*graph.Value) []graph.Type {
+		list := make([]graph.Type, len(values))
+		for i, v := range values {
+			if v == nil {
+				continue
+			}
+			if _, known := v.Type.Shape.Known(); !known {
+				ok = false
+			}
+			list[i] = v.Type
+		}
+		return list
+	}
+	in, out := types(n.Inputs), types(n.Outputs)
+	if !ok {
+		return 0
+	}
+	return coster.MACs(in, out)
+}
+
+// place is where a value is; its producer has been planned.
+func (l *planner) place(v *graph.Value) *place {
+	p, ok := l.places[v]
+	if !ok {
+		if v.Const == nil {
+			panic(fmt.Sprintf("compile: %q is read before it is planned", v.Name))
+		}
+		p = &place{dtype: v.Const.DType(), shape: v.Const.Shape(), constant: v.Const}
+		l.places[v] = p
+	}
+	return p
+}
+
+// makePlace gives a value that step makes a storage of its own or, if its shape is unknown, a dynamic place.
+func (l *planner) makePlace(v *graph.Value, step int) *place {
+	p := &place{dtype: v.Type.DType}
+	shape, ok := v.Type.Shape.Known()
+	if ok && v.Type.DType != tensor.Invalid {
+		p.shape = shape
+		p.storage = l.store(p.dtype.Bytes(p.len()), step, max(step, l.lastUse[v]))
+	} else {
+		l.plan.Dynamic++
+		p.dynamic = l.plan.Dynamic
+	}
+	l.places[v] = p
+	return p
+}
+
+// store reserves memory from the step first to the step last.
+func (l *planner) store(size, first, last int) *storage {
+	s := &storage{size: size, first: first, last: last}
+	l.storages = append(l.storages, s)
+	return s
+}
+
+// copyConstant plans a step that puts a constant, which is an output of the graph, into the arena.
+func (l *planner) copyConstant(v *graph.Value, from *place) *place {
+	to := &place{dtype: from.dtype, shape: from.shape, storage: l.store(len(from.constant.Bytes()), -1, forever)}
+	l.plan.Steps = append(l.plan.Steps, runtime.Step{Name: v.Name, Op: "Constant", Kernel: "copy",
+		Bind: func(m *runtime.Memory) runtime.Work {
+			out := m.Bytes(to.buffer())
+			return runtime.Serial(func() { copy(out, from.constant.Bytes()) })
+		}})
+	return to
+}

@@ -1,0 +1,183 @@
+package compile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/octet-nn/octet/internal/op"
+	"github.com/octet-nn/octet/internal/runtime"
+	"github.com/octet-nn/octet/tensor"
+)
+
+// static reports whether the shapes of all operands and results are known before the run.
+func (c *planning) static() bool {
+	for _, v := range c.node.Inputs {
+		if v != nil && c.place(v).dynamic > 0 {
+			return false
+		}
+	}
+	for _, v := range c.node.Outputs {
+		if v != nil {
+			if _, ok := v.Type.Shape.Known(); !ok || v.Type.DType == tensor.Invalid {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// empty reports whether there is nothing to compute because no result has an element.
+func (c *planning) empty() bool {
+	for _, v := range c.node.Outputs {
+		if v != nil {
+			if sizes, _ := v.Type.Shape.Known(); (&place{shape: sizes}).len() > 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// in is the place of operand i; nil if it is absent.
+func (c *planning) in(i int) *place {
+	if v := c.node.Input(i); v != nil {
+		return c.place(v)
+	}
+	return nil
+}
+
+// out makes the place of result i; nil if it is not wanted. The result replaces, in place, the first of the candidates
+// that has its size and type and is not needed any more.
+func (c *planning) out(i int, replace ...*place) *place {
+	if i >= len(c.node.Outputs) || c.node.Outputs[i] == nil {
+		return nil
+	}
+	v := c.node.Outputs[i]
+	shape, ok := v.Type.Shape.Known()
+	for _, p := range replace {
+		if !ok || p == nil || p.storage == nil || p.storage.last != c.step || p.dtype != v.Type.DType || c.readsOtherwise(p) {
+			continue
+		}
+		if q := (&place{dtype: p.dtype, shape: shape, storage: p.storage}); q.len() == p.len() {
+			p.storage.last = max(c.step, c.lastUse[v])
+			c.places[v] = q
+			return q
+		}
+	}
+	return c.makePlace(v, c.step)
+}
+
+// readsOtherwise reports whether another operand is the same memory under another shape.
+func (c *planning) readsOtherwise(p *place) bool {
+	for i := range c.node.Inputs {
+		if q := c.in(i); q != nil && q.storage == p.storage && !slices.Equal(q.shape, p.shape) {
+			return true
+		}
+	}
+	return false
+}
+
+// alias makes result 0 the same bytes as operand 0, under the result's shape.
+func (c *planning) alias() {
+	p, v := c.in(0), c.node.Outputs[0]
+	shape, _ := v.Type.Shape.Known()
+	q := &place{dtype: v.Type.DType, shape: shape, storage: p.storage}
+	if p.constant != nil {
+		q.constant = p.constant.Reshape(shape...)
+	} else {
+		p.storage.last = max(p.storage.last, c.lastUse[v])
+	}
+	c.places[v] = q
+}
+
+// temporary is memory that is only used by the steps of this node.
+func (c *planning) temporary(dtype tensor.DType, elements int) *place {
+	return &place{dtype: dtype, shape: []int{elements}, storage: c.store(dtype.Bytes(elements), c.step, c.step)}
+}
+
+// ints is the value of operand i, which must be known once shapes are.
+func (c *planning) ints(i int) ([]int64, bool) {
+	data, ok := c.facts.Data(c.node.Input(i))
+	if !ok {
+		return nil, false
+	}
+	ints := make([]int64, len(data))
+	for j, n := range data {
+		if !n.Known {
+			return nil, false
+		}
+		ints[j] = n.Value
+	}
+	return ints, true
+}
+
+// emit adds a step to the plan. scratch is the bytes of scratch space that it needs for each worker.
+func (c *planning) emit(kernel string, scratch int, bind func(m *runtime.Memory) runtime.Work) {
+	c.plan.Scratch = max(c.plan.Scratch, scratch)
+	c.plan.Steps = append(c.plan.Steps, runtime.Step{
+		Name: c.node.Name, Op: c.node.Op.Type(), Kernel: kernel, Reference: c.reference, Bind: bind,
+	})
+}
+
+// nothing plans nodes whose results are empty.
+func nothing(c *planning) error {
+	for i := range c.node.Outputs {
+		c.out(i)
+	}
+	return nil
+}
+
+// reference plans nodes that have no kernel: a step calls the operator's reference evaluation.
+func reference(c *planning) error {
+	c.reference = true
+	in := make([]*place, len(c.node.Inputs))
+	for i := range in {
+		in[i] = c.in(i)
+	}
+	out := make([]*place, len(c.node.Outputs))
+	for i := range out {
+		out[i] = c.out(i)
+	}
+	c.emit("reference", 0, func(m *runtime.Memory) runtime.Work {
+		fixed := make([]*tensor.Tensor, len(in))
+		for i, p := range in {
+			if p != nil && p.dynamic == 0 {
+				fixed[i] = p.tensor(m)
+			}
+		}
+		return runtime.Work{Call: func(ctx context.Context) error {
+			operands := append([]*tensor.Tensor{}, fixed...)
+			for i, p := range in {
+				if p != nil && p.dynamic > 0 {
+					operands[i] = m.Dynamic(p.buffer())
+				}
+			}
+			results, err := op.Evaluate(ctx, c.node, operands)
+			if err != nil {
+				return err
+			}
+			return c.deliver(m, out, results)
+		}}
+	})
+	return nil
+}
+
+// deliver puts what a reference evaluation returned where the plan wants it.
+func (c *planning) deliver(m *runtime.Memory, out []*place, results []*tensor.Tensor) error {
+	for i, p := range out {
+		switch {
+		case p == nil:
+		case results[i] == nil:
+			return fmt.Errorf("%s computed no value for output %d, which is wanted", c.node.Describe(), i)
+		case p.dynamic > 0:
+			m.SetDynamic(p.buffer(), results[i].Clone()) // the result may be a view of memory that is used again
+		case tensor.Describe(p.dtype, p.shape) != results[i].String():
+			return fmt.Errorf("%s computed %s where inference promised %s",
+				c.node.Describe(), results[i], tensor.Describe(p.dtype, p.shape))
+		default:
+			copy(m.Bytes(p.buffer()), results[i].Bytes())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package compile
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/op"
+)
+
+const defaultMaxBytes = 8 << 30
+
+// program is the shape-independent half: the lowered graph, with a kernel for each node.
+type program struct {
+	inputs, outputs []*graph.Value // as declared by the graph that was compiled
+	graph           *graph.Graph   // lowered; owns its constants
+	kernels         []prepared       // by node; nil where only the reference evaluation serves
+	maxBytes        int
+}
+
+// prepared is a node made ready for operands of any shape, with its constants packed. It plans the node for particular
+// ones.
+type prepared func(c *planning) error
+
+// newProgram lowers the graph and chooses kernels.
+func newProgram(g *graph.Graph, o Options) (*program, error) {
+	g = g.Clone()
+	if err := keepValues(g, o.Keep); err != nil {
+		return nil, err
+	}
+	if err := known(g); err != nil {
+		return nil, err
+	}
+	p := &program{inputs: g.Inputs, outputs: declared(g.Outputs), maxBytes: o.MaxBytes}
+	if p.maxBytes <= 0 {
+		p.maxBytes = defaultMaxBytes
+	}
+	p.graph = g.Clone()
+	if err := lower(p.graph); err != nil {
+		return nil, err
+	}
+	b := &builder{packed: map[graph.Use]bool{}}
+	p.kernels = make([]prepared, len(p.graph.Nodes))
+	for i, n := range p.graph.Nodes {
+		k, err := b.choose(n)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", n.Describe(), err)
+		}
+		p.kernels[i] = k
+	}
+	b.own(p.graph)
+	return p, nil
+}
+
+// known reports all nodes whose operator has no definition.
+func known(g *graph.Graph) error {
+	var problems []error
+	for _, n := range g.Nodes {
+		_, unknown := n.Op.(*op.Unknown)
+		if _, ok := n.Op.(op.Operator); !ok || unknown {
+			problems = append(problems, fmt.Errorf("%s: the operator is not known, so the model cannot be run", n.Describe()))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// declared copies values, so that the session shows them as they were before lowering.
+func declared(values []*graph.Value) []*graph.Value {
+	copies := make([]*graph.Value, len(values))
+	for i, v := range values {
+		c := *v
+		copies[i] = &c
+	}
+	return copies
+}
+
+// Inputs are the declared inputs.
+func (p *program) Inputs() []*graph.Value { return p.inputs }
+
+// Outputs are the graph's outputs and then the kept values.
+func (p *program) Outputs() []*graph.Value { return p.outputs }
+
+// builder chooses kernels and remembers which constants they have packed.
+type builder struct {
+	packed map[graph.Use]bool
+}
+
+// choose finds the kernel for a node; nil if there is none.
+func (b *builder) choose(n *graph.Node) (prepared, error) {
+	for _, row := range lowerings[n.Op.Type()] {
+		if row.computes&(1<<n.Compute) == 0 {
+			continue
+		}
+		if k, err := row.lower(b, n); k != nil || err != nil {
+			return k, err
+		}
+	}
+	return nil, nil
+}
+
+// pack notes that the kernel of node n has its own copy of the constant operands i.
+func (b *builder) pack(n *graph.Node, operands ...int) {
+	for _, i := range operands {
+		b.packed[graph.Use{Node: n, Index: i}] = true
+	}
+}
+
+// own makes the graph independent of the model file: constants that are still read are copied, the others dropped.
+func (b *builder) own(g *graph.Graph) {
+	read := map[*graph.Value]bool{}
+	for _, v := range g.Outputs {
+		read[v] = true
+	}
+	for _, n := range g.Nodes {
+		for i, v := range n.Inputs {
+			if v != nil && !b.packed[graph.Use{Node: n, Index: i}] {
+				read[v] = true
+			}
+		}
+	}
+	for _, v := range g.Values() {
+		switch {
+		case v.Const == nil:
+		case read[v]:
+			v.Const = v.Const.Clone()
+		default:
+			v.Const = nil
+		}
+	}
+}
