@@ -12,9 +12,9 @@ import (
 // fit makes the array read from a file the value of an input: it checks the shape, adds a missing batch axis and
 // converts the elements.
 func fit(t *tensor.Tensor, in Input, quantized *Quantized) (*tensor.Tensor, error) {
-	shape, ok := fitShape(t.Shape(), in.sampleDims())
+	shape, ok := fitShape(t.Shape(), in.Dims)
 	if !ok {
-		return nil, fmt.Errorf("input %s wants %s, found %s", in.Name, in.DType.String()+dimsText(in.sampleDims()), t)
+		return nil, fmt.Errorf("input %s, found %s", in, t)
 	}
 	values, err := convert(t, in, quantized)
 	if err != nil {

@@ -46,19 +46,17 @@ func dimsText(dims []int) string {
 	return "[" + strings.Join(text, ",") + "]"
 }
 
-// sampleDims are the dimensions of one sample: the input's with a batch of 1.
-func (in Input) sampleDims() []int {
-	dims := slices.Clone(in.Dims)
-	if len(dims) >= 2 {
-		dims[0] = 1
+// sample is the input of one sample: with a batch of 1.
+func (in Input) sample() Input {
+	if len(in.Dims) >= 2 {
+		in.Dims = slices.Clone(in.Dims)
+		in.Dims[0] = 1
 	}
-	return dims
+	return in
 }
 
-// sampleElements is how many elements one sample has; ok is false if that is not known beforehand.
-func (in Input) sampleElements() (n int, ok bool) {
-	return tensor.Count(in.sampleDims())
-}
+// elements is how many elements a value has; ok is false if dimensions are unknown.
+func (in Input) elements() (n int, ok bool) { return tensor.Count(in.Dims) }
 
 // Sample is one set of values for a model's inputs.
 type Sample struct {

@@ -115,7 +115,7 @@ func (r *filesReader) value(k int, name string, data []byte) (*tensor.Tensor, er
 	case rawKind:
 		return rawValue(data, in, r.quantized())
 	}
-	return nil, errors.New("it is no sample of a known type")
+	return nil, errors.New("unknown type of file; it can be an image, .npy, .npz, .raw or .bin")
 }
 
 // folder finds the samples of a folder or archive.

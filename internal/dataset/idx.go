@@ -119,9 +119,9 @@ func (b *builder) idx(size int64) (source, error) {
 		value = func(data []byte) (*tensor.Tensor, error) {
 			return b.images[0].value(&picture{shape[2], shape[1], channels, data})
 		}
-	} else if _, ok := fitShape(append([]int{1}, shape[1:]...), in.sampleDims()); !ok {
+	} else if _, ok := fitShape(append([]int{1}, shape[1:]...), in.Dims); !ok {
 		return nil, fmt.Errorf("input %s, found %s: every sample along the first axis must have shape %s",
-			in, found, dimsText(in.sampleDims()))
+			in, found, dimsText(in.Dims))
 	}
 	return b.records(probe.compressed, header, shape[0], dtype.Bytes(n/shape[0]), value)
 }

@@ -94,7 +94,7 @@ type place struct {
 // builder is what opening needs to know everywhere.
 type builder struct {
 	place   place
-	inputs  []Input
+	inputs  []Input // of one sample
 	options Options
 	images  []*imageInput // by input, nil where images are impossible
 	// imageErrors says why images are impossible, by input.
@@ -117,10 +117,11 @@ func open(at place, inputs []Input, o Options, openLabels func(string) (fs.File,
 			return fail("preprocessing: %w", err)
 		}
 	}
-	b := &builder{place: at, inputs: inputs, options: o}
+	b := &builder{place: at, options: o}
 	for _, in := range inputs {
 		m, err := newImageInput(in, o.Preprocess, o.Limits.Pixels)
 		b.images, b.imageErrors = append(b.images, m), append(b.imageErrors, err)
+		b.inputs = append(b.inputs, in.sample())
 	}
 	info, err := fs.Stat(at.fsys, at.name)
 	switch {
@@ -240,6 +241,39 @@ func (b *builder) file(size int64) (source, opener, error) {
 	return nil, nil, fmt.Errorf("unknown type of file; samples can be %s", supported)
 }
 
+// ReadTensor reads one file as the whole value of an input, of any batch: .npy, .npz (the array of the input's name),
+// .raw or .bin, or an image. Dimensions of -1 follow from the file; of a raw file, one can.
+func ReadTensor(name string, in Input, o Options) (*tensor.Tensor, error) {
+	o.Limits = o.Limits.withDefaults()
+	t, err := readTensor(name, in, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return t, nil
+}
+
+func readTensor(name string, in Input, o Options) (*tensor.Tensor, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		var at *fs.PathError
+		if errors.As(err, &at) {
+			err = at.Err // the caller says the name
+		}
+		return nil, err
+	}
+	defer f.Close()
+	data, err := readAll(f, o.Limits.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{inputs: []Input{in}, options: o}
+	m, err := newImageInput(in, o.Preprocess, o.Limits.Pixels)
+	b.images, b.imageErrors = []*imageInput{m}, []error{err}
+	r := &filesReader{files: &files{builder: b, parts: [][]string{{name}}, required: true}}
+	values, err := r.decode(0, payload{data})
+	return values[in.Name], err
+}
+
 // single is one file with one sample.
 func (b *builder) single() (source, error) {
 	dir, base := path.Split(b.place.name)
@@ -352,9 +386,9 @@ func (b *builder) npy(start []byte, size int64) (source, error) {
 		return nil, fmt.Errorf("array %s has no samples", tensor.Describe(h.dtype, h.shape))
 	}
 	shape := append([]int{1}, h.shape[1:]...)
-	if _, ok := fitShape(shape, in.sampleDims()); !ok {
+	if _, ok := fitShape(shape, in.Dims); !ok {
 		return nil, fmt.Errorf("input %s, found %s: every sample along the first axis must have shape %s",
-			in, tensor.Describe(h.dtype, h.shape), dimsText(in.sampleDims()))
+			in, tensor.Describe(h.dtype, h.shape), dimsText(in.Dims))
 	}
 	return b.records(false, int64(h.size), h.shape[0], h.bytes()/h.shape[0], func(data []byte) (*tensor.Tensor, error) {
 		t, err := h.tensor(shape, data)

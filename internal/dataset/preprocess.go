@@ -135,9 +135,8 @@ func Presets() []Preset {
 		{"tf", "TensorFlow's MobileNet and Inception: shorter side 256, crop 224, RGB from -1 to 1",
 			Preprocess{Resize: ResizeShorter, Size: square(256), Crop: square(224), Channels: RGB,
 				Mean: []float64{127.5}, Std: []float64{127.5}}},
-		{"cifar10", "CIFAR-10: 32x32, RGB/255, the mean and deviation of its training images",
-			Preprocess{Size: square(32), Channels: RGB, Scale: 1. / 255,
-				Mean: []float64{0.4914, 0.4822, 0.4465}, Std: []float64{0.2470, 0.2435, 0.2616}}},
+		{"cifar10", "CIFAR-10 networks trained with akamaster/pytorch_resnet_cifar10: 32x32, RGB/255, ImageNet mean and deviation",
+			Preprocess{Size: square(32), Channels: RGB, Scale: 1. / 255, Mean: imagenetMean, Std: imagenetStd}},
 		{"mnist", "PyTorch's MNIST example: 28x28 gray/255, mean 0.1307, deviation 0.3081",
 			Preprocess{Size: square(28), Channels: Gray, Scale: 1. / 255, Mean: []float64{0.1307}, Std: []float64{0.3081}}},
 		{"ultraface", "UltraFace: 320x240, RGB, (x-127)/128",
@@ -358,7 +357,7 @@ func ratio(a, b int) float64 { return float64(a) / float64(b) }
 
 // didYouMean names the candidate nearest to name if one is near.
 func didYouMean(name string, candidates []string) string {
-	best, distance := "", max(len(name)/3, 1)+1
+	best, distance := "", max(len(name)/3, 2)+1
 	for _, c := range candidates {
 		if d := editDistance(strings.ToLower(name), c); d < distance {
 			best, distance = c, d

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/octet-nn/octet/tensor"
 )
@@ -9,7 +10,7 @@ import (
 // rawType is the element type of a raw file of size bytes with count samples: the input's own, float32, or the
 // declared quantized one. ok is false if size fits none of them; count is 1 if several is false.
 func rawType(in Input, quantized *Quantized, size int64, several bool) (dtype tensor.DType, count int, ok bool) {
-	n, known := in.sampleElements()
+	n, known := in.elements()
 	if !known || n == 0 {
 		return tensor.Invalid, 0, false
 	}
@@ -30,7 +31,7 @@ func rawType(in Input, quantized *Quantized, size int64, several bool) (dtype te
 
 // rawValue is the value of the bytes of a raw file with one sample.
 func rawValue(data []byte, in Input, quantized *Quantized) (*tensor.Tensor, error) {
-	dims, unknown := in.sampleDims(), -1
+	dims, unknown := slices.Clone(in.Dims), -1
 	for i, d := range dims {
 		if d < 0 {
 			if unknown >= 0 {
@@ -67,7 +68,7 @@ func rawUnknown(in Input) error {
 
 // rawSize explains that a raw file has the wrong size.
 func rawSize(in Input, quantized *Quantized, size int64) error {
-	n, known := in.sampleElements()
+	n, known := in.elements()
 	if !known {
 		return fmt.Errorf("input %s: %d bytes are no whole number of samples", in, size)
 	}
@@ -91,7 +92,7 @@ func (b *builder) raw(size int64) (source, error) {
 		return nil, b.severalInputs("raw file")
 	}
 	in := b.inputs[0]
-	if _, known := in.sampleElements(); !known {
+	if _, known := in.elements(); !known {
 		return b.single()
 	}
 	_, count, ok := rawType(in, b.quantized(), size, true)

@@ -194,7 +194,7 @@ func (m *imageInput) shape(channels int, p *picture) ([]int, error) {
 	default:
 		shape = []int{channels, p.height, p.width}
 	}
-	want := m.input.sampleDims()
+	want := m.input.sample().Dims
 	if m.channelAxis && len(want) == 3 {
 		want = m.input.Dims // no batch axis: the first dimension belongs to the image
 	}

@@ -156,7 +156,7 @@ func (s *Statistics) Warnings(declared map[string]Range) []string {
 			if i.Min < r.Min-slack || i.Max > r.Max+slack {
 				warn("Input %s goes from %.4g to %.4g, outside its declared range %.4g to %.4g; is the preprocessing right?",
 					in.name, i.Min, i.Max, r.Min, r.Max)
-			} else if i.Max-i.Min < 0.01*(r.Max-r.Min) {
+			} else if i.Min < i.Max && i.Max-i.Min < 0.01*(r.Max-r.Min) {
 				warn("Input %s goes only from %.4g to %.4g, under 1%% of its declared range %.4g to %.4g; is the preprocessing right?",
 					in.name, i.Min, i.Max, r.Min, r.Max)
 			}

@@ -66,21 +66,13 @@ func (d *Dataset) All(ctx context.Context) iter.Seq2[Sample, error] {
 			}()
 		}()
 		for {
-			var j *job
-			select {
-			case <-ctx.Done():
-				yield(Sample{}, ctx.Err())
+			j := next(ctx, jobs)
+			if err := ctx.Err(); err != nil {
+				yield(Sample{}, err)
 				return
-			case j = <-jobs:
 			}
 			if j == nil {
 				break
-			}
-			select {
-			case <-ctx.Done():
-				yield(Sample{}, ctx.Err())
-				return
-			case <-j.done:
 			}
 			id := d.source.id(j.index)
 			if j.err != nil {
@@ -104,10 +96,26 @@ func (d *Dataset) All(ctx context.Context) iter.Seq2[Sample, error] {
 				return
 			}
 		}
-		if err := ctx.Err(); err != nil {
-			yield(Sample{}, err)
-		} else if given == 0 && skipped > 0 {
+		if given == 0 && skipped > 0 {
 			yield(Sample{}, fmt.Errorf("samples %s: none of %d files could be read; the first: %w", d.path, skipped, firstSkipped))
+		}
+	}
+}
+
+// next waits for the next decoded job; nil is the end, or that of ctx.
+func next(ctx context.Context, jobs <-chan *job) *job {
+	select {
+	case <-ctx.Done():
+		return nil
+	case j := <-jobs:
+		if j == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-j.done:
+			return j
 		}
 	}
 }
