@@ -1,0 +1,192 @@
+package kernel
+
+import (
+	"math"
+
+	"github.com/octet-nn/octet/internal/numeric"
+)
+
+// BinaryOp is a function of two operands.
+type BinaryOp uint8
+
+// The functions of two operands. On codes there are Add, Sub and Mul.
+const (
+	Add BinaryOp = iota
+	Sub
+	Mul
+	Div
+	Max   // NaN if either is NaN
+	Min   // NaN if either is NaN
+	Pow   // a to the power of b
+	PRelu // a if a ≥ 0, else a·b
+)
+
+// BinaryF32 is a float function of two operands, limited to [Least, Greatest]. Its pieces are runs of output elements.
+// The output may be the same memory as an operand of the output's shape.
+type BinaryF32 struct {
+	Op              BinaryOp
+	Shape           Broadcast
+	Least, Greatest float32 // -Inf and +Inf for no limit
+}
+
+// Units is how many pieces the work has.
+func (k *BinaryF32) Units() int { return k.Shape.chunks }
+
+// Run computes the pieces [start, end).
+func (k *BinaryF32) Run(out, a, b []float32, start, end int) {
+	var bufferA, bufferB [block]float32
+	stepA, stepB := k.Shape.a[k.Shape.rank-1], k.Shape.b[k.Shape.rank-1]
+	limited := !math.IsInf(float64(k.Least), -1) || !math.IsInf(float64(k.Greatest), 1)
+	all := k.Shape.from(start, end)
+	for l, ok := all.next(); ok; l, ok = all.next() {
+		most := l.n
+		if stepA != 1 || stepB != 1 {
+			most = block
+		}
+		for i := 0; i < l.n; i += most {
+			n := min(most, l.n-i)
+			y := out[l.out+i:][:n]
+			binaryF32(k.Op, y, contiguous(a, l.a+i*stepA, stepA, n, &bufferA), contiguous(b, l.b+i*stepB, stepB, n, &bufferB))
+			if limited {
+				for j, v := range y {
+					y[j] = limit(v, k.Least, k.Greatest)
+				}
+			}
+		}
+	}
+}
+
+func binaryF32(op BinaryOp, y, a, b []float32) {
+	a, b = a[:len(y)], b[:len(y)]
+	switch op {
+	case Add:
+		for i := range y {
+			y[i] = a[i] + b[i]
+		}
+	case Sub:
+		for i := range y {
+			y[i] = a[i] - b[i]
+		}
+	case Mul:
+		for i := range y {
+			y[i] = a[i] * b[i]
+		}
+	case Div:
+		for i := range y {
+			y[i] = a[i] / b[i]
+		}
+	case Max:
+		for i := range y {
+			y[i] = max(a[i], b[i])
+		}
+	case Min:
+		for i := range y {
+			y[i] = min(a[i], b[i])
+		}
+	case Pow:
+		for i := range y {
+			y[i] = float32(math.Pow(float64(a[i]), float64(b[i])))
+		}
+	case PRelu:
+		for i, v := range a {
+			if v < 0 {
+				v *= b[i]
+			}
+			y[i] = v
+		}
+	}
+}
+
+// BinaryInt8 is Add, Sub or Mul of codes with scales of their own: numeric.AddCode, SubCode, MulCode. Its pieces are
+// runs of output elements. The output may be the same memory as an operand of the output's shape.
+type BinaryInt8 struct {
+	shape                      Broadcast
+	multiply                   bool
+	termA, termB               [256]float32 // of a sum, by stored byte
+	signedA, signedB           bool
+	zeroA, zeroB               int32
+	multiplier                 float32
+	zeroPoint, lowest, highest int32
+}
+
+// Int8Operand says how to read the codes of an operand.
+type Int8Operand struct {
+	Signed    bool
+	ZeroPoint int32
+	Scale     float32
+}
+
+// code is the number that a stored byte stands for.
+func (o *Int8Operand) code(b byte) int32 {
+	if o.Signed {
+		return int32(int8(b))
+	}
+	return int32(b)
+}
+
+// NewBinaryInt8 prepares Add, Sub or Mul; any other op panics. The output's codes have the given scale and zero point
+// and are limited to [lowest, highest].
+func NewBinaryInt8(op BinaryOp, shape Broadcast, a, b Int8Operand, scale float32, zeroPoint, lowest, highest int32) *BinaryInt8 {
+	if op > Mul {
+		panic("kernel: on codes there are only Add, Sub and Mul")
+	}
+	k := &BinaryInt8{
+		shape: shape, multiply: op == Mul,
+		signedA: a.Signed, signedB: b.Signed, zeroA: a.ZeroPoint, zeroB: b.ZeroPoint,
+		multiplier: numeric.MulMultiplier(a.Scale, b.Scale, scale),
+		zeroPoint:  zeroPoint, lowest: lowest, highest: highest,
+	}
+	// The terms of numeric.AddCode, once for every code; a − b is a + (−b) to the last bit.
+	ratioA, ratioB := numeric.Ratio(a.Scale, scale), numeric.Ratio(b.Scale, scale)
+	for i := range 256 {
+		k.termA[i] = float32(a.code(byte(i))-a.ZeroPoint) * ratioA
+		k.termB[i] = float32(b.code(byte(i))-b.ZeroPoint) * ratioB
+		if op == Sub {
+			k.termB[i] = -k.termB[i]
+		}
+	}
+	return k
+}
+
+// Units is how many pieces the work has.
+func (k *BinaryInt8) Units() int { return k.shape.chunks }
+
+// Run computes the pieces [start, end).
+func (k *BinaryInt8) Run(out, a, b []byte, start, end int) {
+	var bufferA, bufferB [block]byte
+	stepA, stepB := k.shape.a[k.shape.rank-1], k.shape.b[k.shape.rank-1]
+	low, high := float32(k.lowest-k.zeroPoint), float32(k.highest-k.zeroPoint)
+	flipA, zeroA := unsigned(k.signedA, k.zeroA)
+	flipB, zeroB := unsigned(k.signedB, k.zeroB)
+	all := k.shape.from(start, end)
+	for l, ok := all.next(); ok; l, ok = all.next() {
+		most := l.n
+		if stepA != 1 || stepB != 1 {
+			most = block
+		}
+		for i := 0; i < l.n; i += most {
+			n := min(most, l.n-i)
+			y := out[l.out+i:][:n]
+			u := contiguous(a, l.a+i*stepA, stepA, n, &bufferA)[:n]
+			v := contiguous(b, l.b+i*stepB, stepB, n, &bufferB)[:n]
+			if k.multiply {
+				for j := range y {
+					product := (int32(u[j]^flipA) - zeroA) * (int32(v[j]^flipB) - zeroB)
+					y[j] = saturate(float32(product)*k.multiplier, low, high, k.zeroPoint)
+				}
+			} else {
+				for j := range y {
+					y[j] = saturate(k.termA[u[j]]+k.termB[v[j]], low, high, k.zeroPoint)
+				}
+			}
+		}
+	}
+}
+
+// unsigned is how to read codes as u8: what to flip in the stored byte, and the zero point that goes with it.
+func unsigned(signed bool, zero int32) (flip byte, zeroPoint int32) {
+	if signed {
+		return 0x80, zero + 128
+	}
+	return 0, zero
+}
