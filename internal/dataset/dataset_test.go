@@ -15,8 +15,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 
 	"golang.org/x/image/bmp"
 
@@ -264,11 +266,11 @@ func TestOpenErrors(t *testing.T) {
 		{"truncated array", map[string][]byte{"a.npy": encodeNPY(t, tensor.New(tensor.Float32, 3, 4))[:150]}, "a.npy", vector, Options{}, []string{"needs 48 bytes, the file has 22"}},
 		{"wrong raw", map[string][]byte{"a.raw": make([]byte, 15)}, "a.raw", vector, Options{}, []string{"wants 16 bytes (f32), found 15"}},
 		{"raw of bytes", map[string][]byte{"d/a.bin": make([]byte, 4)}, "d", vector, Options{}, []string{"a.bin", "found 4", "quantized"}},
-		{"missing input", map[string][]byte{"a/s.npy": nil, "a/t.npy": nil, "b/t.npy": nil}, ".", two, Options{}, []string{"1 samples lack", "s"}},
+		{"missing input", map[string][]byte{"a/s.npy": nil, "a/t.npy": nil, "b/t.npy": nil}, ".", two, Options{}, []string{"1 sample without a file for each of the 2 inputs: s"}},
 		{"zip bomb", map[string][]byte{"a.zip": zipped(t, map[string][]byte{"a.raw": make([]byte, 5000)})}, "a.zip", vector, Options{Limits: Limits{Bytes: 1000}}, []string{"limit of 1000 bytes"}},
 		{"too many pixels", map[string][]byte{"a.png": pixel, "b.png": encodePNG(t, solid(30, 40, color.White))}, "b.png", rgbInput,
 			Options{Preprocess: &Preprocess{}, Limits: Limits{Pixels: 1000}}, []string{"30×40", "limit of 1000"}},
-		{"too many files", map[string][]byte{"d/a.png": pixel, "d/b.png": pixel}, "d", rgbInput, Options{Preprocess: &Preprocess{}, Limits: Limits{Files: 1}}, []string{"more than 1 files"}},
+		{"too many files", map[string][]byte{"d/a.png": pixel, "d/b.png": pixel}, "d", rgbInput, Options{Preprocess: &Preprocess{}, Limits: Limits{Files: 1}}, []string{"limit of 1"}},
 		{"broken zip", map[string][]byte{"a.zip": []byte("PK\x03\x04 and so on")}, "a.zip", rgbInput, Options{}, []string{"a.zip", "zip"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -385,6 +387,18 @@ func TestImageFormats(t *testing.T) {
 	}
 }
 
+func TestWebP(t *testing.T) {
+	// One transparent pixel, lossless; there is no encoder to make more.
+	file := "RIFF\x1a\x00\x00\x00WEBPVP8L\x0d\x00\x00\x00\x2f\x00\x00\x00\x10\x07\x10\x11\x11\x88\x88\xfe\x07\x00"
+	p, err := decodeImage([]byte(file), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.width != 1 || p.height != 1 || !bytes.Equal(p.pixels, []byte{255, 255, 255}) {
+		t.Errorf("%d×%d %v", p.width, p.height, p.pixels)
+	}
+}
+
 func TestOrientation(t *testing.T) {
 	// A picture with pixels 1 2 3 / 4 5 6, stored so that each orientation must bring it back.
 	upright := &picture{3, 2, 1, []byte{1, 2, 3, 4, 5, 6}}
@@ -438,4 +452,42 @@ func TestKeywordSpottingSamples(t *testing.T) {
 			}
 		}
 	}
+}
+
+// countingSource gives empty samples and counts those that were fetched.
+type countingSource struct {
+	n       int
+	fetched atomic.Int64
+	closed  atomic.Int64
+}
+
+func (s *countingSource) len() int                   { return s.n }
+func (s *countingSource) id(i int) string            { return fmt.Sprint(i) }
+func (s *countingSource) open() (reader, error)      { return s, nil }
+func (s *countingSource) fetch(int) (payload, error) { s.fetched.Add(1); return nil, nil }
+func (s *countingSource) close() error               { s.closed.Add(1); return nil }
+func (s *countingSource) decode(int, payload) (map[string]*tensor.Tensor, error) {
+	return nil, nil
+}
+
+func TestFewSamplesAreReadAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &countingSource{n: 100}
+		d := &Dataset{source: s, workers: 3}
+		used := 0
+		for range d.All(t.Context()) {
+			used++
+			synctest.Wait() // until nobody can read further
+			if ahead := int(s.fetched.Load()) - used; ahead > d.workers+1 {
+				t.Fatalf("%d samples were read ahead of sample %d", ahead, used)
+			}
+			if used == 50 {
+				break
+			}
+		}
+		synctest.Wait()
+		if s.closed.Load() != 1 || s.fetched.Load() > int64(used+d.workers+1) {
+			t.Errorf("after the end: closed %d times, %d samples fetched", s.closed.Load(), s.fetched.Load())
+		}
+	})
 }

@@ -174,7 +174,7 @@ func (b *builder) list(fsys fs.FS) (names, others []string, err error) {
 			names = append(names, name)
 		}
 		if len(names)+len(others) > b.options.Limits.Files {
-			return fmt.Errorf("there are more than %d files in it", b.options.Limits.Files)
+			return fmt.Errorf("there are more files in it than the limit of %d", b.options.Limits.Files)
 		}
 		return nil
 	})
@@ -226,7 +226,8 @@ func (b *builder) byInput(names []string) (parts [][]string, ids []string, err e
 	slices.Sort(ids)
 	if lonely != nil {
 		slices.Sort(lonely)
-		return nil, nil, fmt.Errorf("%d samples lack a file for some of the %d inputs: %s", len(lonely), len(b.inputs), someNames(lonely))
+		return nil, nil, fmt.Errorf("%s without a file for each of the %d inputs: %s",
+			plural(len(lonely), "sample"), len(b.inputs), someNames(lonely))
 	}
 	parts = make([][]string, len(folders))
 	for i, folder := range folders {

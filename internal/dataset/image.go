@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"image/draw"
 	"image/gif"
 	"image/jpeg"
 	"image/png"
@@ -123,13 +124,13 @@ func pictureOf(img image.Image) *picture {
 		}
 		return p
 	}
-	i := 0
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			red, green, blue, alpha := img.At(x, y).RGBA() // 16 bits, multiplied by alpha
-			white := 0xffff - alpha
-			p.pixels[i], p.pixels[i+1], p.pixels[i+2] = byte((red+white)>>8), byte((green+white)>>8), byte((blue+white)>>8)
-			i += 3
+	// Row by row, so that a large picture is in memory only once more.
+	row := image.NewRGBA(image.Rect(0, 0, width, 1))
+	for y := range height {
+		draw.Draw(row, row.Rect, image.White, image.Point{}, draw.Src)
+		draw.Draw(row, row.Rect, img, image.Pt(b.Min.X, b.Min.Y+y), draw.Over)
+		for x := range width {
+			copy(p.pixels[3*(y*width+x):][:3], row.Pix[4*x:])
 		}
 	}
 	return p

@@ -51,7 +51,7 @@ func findLabels(s source, o Options, openFile func(string) (fs.File, error), ins
 				return nil, fmt.Errorf("labels %s: %w", o.Labels, err)
 			}
 			if len(found) != len(labels) {
-				return nil, fmt.Errorf("labels %s: it has %d labels for %d samples", o.Labels, len(found), len(labels))
+				return nil, fmt.Errorf("labels %s: it has %s for %s", o.Labels, plural(len(found), "label"), plural(len(labels), "sample"))
 			}
 			return func(i int) int { return found[i] }, nil
 		}
@@ -63,8 +63,8 @@ func findLabels(s source, o Options, openFile func(string) (fs.File, error), ins
 		collect(labelFinder(s, rows))
 	}
 	if missing != nil {
-		return nil, fmt.Errorf("labels %s: no label for %d of %d samples: %s (%s)",
-			o.Labels, len(missing), len(labels), someNames(missing), why)
+		return nil, fmt.Errorf("labels %s: no label for %d of %s: %s (%s)",
+			o.Labels, len(missing), plural(len(labels), "sample"), someNames(missing), why)
 	}
 	return func(i int) int { return labels[i] }, nil
 }

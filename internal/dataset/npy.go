@@ -425,6 +425,14 @@ func FileName(name string) string {
 	}, name)
 }
 
+// plural is a number with its noun: 1 sample, 2 samples.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // someNames lists up to five names.
 func someNames(names []string) string {
 	switch {

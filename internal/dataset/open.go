@@ -222,7 +222,7 @@ func (b *builder) file(size int64) (source, opener, error) {
 	case size == 0:
 		return nil, nil, errors.New("the file is empty")
 	case kind == npyKind:
-		s, err := b.npy(start, size)
+		s, err := b.npy(size)
 		return s, nil, err
 	case kind == rawKind:
 		s, err := b.raw(size)
@@ -357,7 +357,7 @@ func (r *recordReader) decode(_ int, p payload) (map[string]*tensor.Tensor, erro
 func (r *recordReader) close() error { return r.closer.Close() }
 
 // npy is the samples along the first axis of one array, or one sample that is the whole array.
-func (b *builder) npy(start []byte, size int64) (source, error) {
+func (b *builder) npy(size int64) (source, error) {
 	if len(b.inputs) > 1 {
 		return nil, b.severalInputs(".npy file")
 	}
@@ -375,15 +375,15 @@ func (b *builder) npy(start []byte, size int64) (source, error) {
 			tensor.Describe(h.dtype, h.shape), h.bytes(), found)
 	}
 	in := b.inputs[0]
-	many := len(h.shape) == len(in.Dims) && len(h.shape) >= 2 && h.shape[0] != 1
-	if !many || h.fortran && h.shape[0] != 0 {
-		if many {
-			return nil, fmt.Errorf("array %s is in Fortran order; save it with numpy.ascontiguousarray", tensor.Describe(h.dtype, h.shape))
-		}
+	if len(h.shape) != len(in.Dims) || len(h.shape) < 2 || h.shape[0] == 1 {
 		return b.single()
 	}
-	if h.shape[0] == 0 {
+	switch {
+	case h.shape[0] == 0:
 		return nil, fmt.Errorf("array %s has no samples", tensor.Describe(h.dtype, h.shape))
+	case h.fortran:
+		return nil, fmt.Errorf("array %s is in Fortran order, its samples are not one after the other; save it with numpy.ascontiguousarray",
+			tensor.Describe(h.dtype, h.shape))
 	}
 	shape := append([]int{1}, h.shape[1:]...)
 	if _, ok := fitShape(shape, in.Dims); !ok {

@@ -134,7 +134,7 @@ func (s *Statistics) Warnings(declared map[string]Range) []string {
 		return []string{"There are no samples."}
 	}
 	if s.count < enoughSamples {
-		warn("There are only %d samples; calibration wants at least %d, better 100 or more.", s.count, enoughSamples)
+		warn("%s is not much to calibrate with; give at least %d, better 100 or more.", plural(s.count, "sample"), enoughSamples)
 	}
 	for _, in := range s.inputs {
 		i := s.Input(in.name)

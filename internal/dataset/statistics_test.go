@@ -66,7 +66,7 @@ func TestWarnings(t *testing.T) {
 		want    []string // a part of each warning
 	}{
 		{"good", many([]float32{-1, 1}, []float32{0, 0.5}), nil},
-		{"few", [][]float32{{-1, 1}, {0, 0}}, []string{"only 2 samples"}},
+		{"few", [][]float32{{-1, 1}, {0, 0}}, []string{"2 samples is not much"}},
 		{"none", nil, []string{"no samples"}},
 		{"constant", many([]float32{0.5, 0.5}), []string{"is the constant 0.5"}},
 		{"equal", many([]float32{0.25, 0.5}), []string{"All 32 samples have the same values"}},

@@ -44,8 +44,8 @@ type job struct {
 	done   chan struct{}
 }
 
-// All goes through the samples in the order of their names, decoding up to Workers of them ahead. Unreadable images
-// are left out, see Skipped; it is an error if nothing is left.
+// All goes through the samples in the order of their names, decoding up to Workers of them ahead. Unreadable files of
+// a folder are left out, see Skipped; it is an error if nothing is left.
 func (d *Dataset) All(ctx context.Context) iter.Seq2[Sample, error] {
 	return func(yield func(Sample, error) bool) {
 		r, err := d.source.open()
@@ -97,7 +97,7 @@ func (d *Dataset) All(ctx context.Context) iter.Seq2[Sample, error] {
 			}
 		}
 		if given == 0 && skipped > 0 {
-			yield(Sample{}, fmt.Errorf("samples %s: none of %d files could be read; the first: %w", d.path, skipped, firstSkipped))
+			yield(Sample{}, fmt.Errorf("samples %s: none of %s could be read; the first: %w", d.path, plural(skipped, "file"), firstSkipped))
 		}
 	}
 }
