@@ -1,0 +1,142 @@
+package kernel
+
+import (
+	"math"
+
+	"github.com/octet-nn/octet/internal/numeric"
+)
+
+// SoftmaxF32 is softmax, or its logarithm, along the middle dimension of Outer × Size × Inner elements. The output
+// may be the same memory as the input. Its pieces are the rows along which numbers add up to one.
+type SoftmaxF32 struct {
+	Outer, Size, Inner int
+	Log                bool
+}
+
+// Units is how many pieces the work has.
+func (k *SoftmaxF32) Units() int { return k.Outer * k.Inner }
+
+// Run computes the pieces [start, end).
+func (k *SoftmaxF32) Run(out, in []float32, start, end int) {
+	if k.Size == 0 {
+		return
+	}
+	for unit := start; unit < end; unit++ {
+		first := unit/k.Inner*k.Size*k.Inner + unit%k.Inner
+		last := first + (k.Size-1)*k.Inner
+		greatest := in[first]
+		for i := first; i <= last; i += k.Inner {
+			greatest = max(greatest, in[i])
+		}
+		top, sum := float64(greatest), 0.0
+		if k.Log {
+			for i := first; i <= last; i += k.Inner {
+				sum += numeric.Exp(float64(in[i]) - top)
+			}
+			log := numeric.Log(sum)
+			for i := first; i <= last; i += k.Inner {
+				out[i] = float32(float64(in[i]) - top - log)
+			}
+			continue
+		}
+		for i := first; i <= last; i += k.Inner {
+			e := float32(numeric.Exp(float64(in[i]) - top))
+			out[i] = e
+			sum += float64(e)
+		}
+		for i := first; i <= last; i += k.Inner {
+			out[i] = float32(float64(out[i]) / sum)
+		}
+	}
+}
+
+// SoftmaxInt8 is softmax of codes along the middle dimension of Outer × Size × Inner elements: numeric.SoftmaxTerm,
+// SoftmaxCode. The output may be the same memory as the input. Its pieces are the rows along which numbers add up to
+// one.
+type SoftmaxInt8 struct {
+	outer, size, inner         int
+	signed                     bool
+	terms                      [256]float32
+	scale                      float32
+	zeroPoint, lowest, highest int32
+}
+
+// NewSoftmaxInt8 prepares a softmax of codes of the given signedness and scale to codes of another scale and zero
+// point, limited to [lowest, highest].
+func NewSoftmaxInt8(outer, size, inner int, signed bool, inputScale, scale float32, zeroPoint, lowest, highest int32) *SoftmaxInt8 {
+	k := &SoftmaxInt8{outer: outer, size: size, inner: inner, signed: signed, scale: scale, zeroPoint: zeroPoint,
+		lowest: lowest, highest: highest}
+	numeric.FillSoftmaxTable(&k.terms, inputScale)
+	return k
+}
+
+// Units is how many pieces the work has.
+func (k *SoftmaxInt8) Units() int { return k.outer * k.inner }
+
+// Run computes the pieces [start, end).
+func (k *SoftmaxInt8) Run(out, in []byte, start, end int) {
+	flip, _ := unsigned(k.signed, 0)
+	for unit := start; unit < end; unit++ {
+		first := unit/k.inner*k.size*k.inner + unit%k.inner
+		last := first + (k.size-1)*k.inner
+		greatest := byte(0)
+		for i := first; i <= last; i += k.inner {
+			greatest = max(greatest, in[i]^flip)
+		}
+		sum := float32(0)
+		for i := first; i <= last; i += k.inner {
+			sum += k.terms[greatest-(in[i]^flip)]
+		}
+		for i := first; i <= last; i += k.inner {
+			term := k.terms[greatest-(in[i]^flip)]
+			out[i] = byte(numeric.SoftmaxCode(term, sum, k.scale, k.zeroPoint, k.lowest, k.highest))
+		}
+	}
+}
+
+// InstanceNormF32 normalizes each channel of each NHWC image to mean 0 and variance 1, then scales and shifts it.
+// Its pieces are the images.
+type InstanceNormF32 struct {
+	Batch, Pixels, Channels int
+	Scale, Bias             []float32 // per channel
+	Epsilon                 float32
+}
+
+// Units is how many pieces the work has.
+func (k *InstanceNormF32) Units() int { return k.Batch }
+
+// Scratch is how many bytes of scratch Run needs.
+func (k *InstanceNormF32) Scratch() int { return 2 * carved[float64](k.Channels) }
+
+// Run computes the pieces [start, end).
+func (k *InstanceNormF32) Run(out, in []float32, start, end int, scratch []byte) {
+	mean, variance := carve[float64](&scratch, k.Channels), carve[float64](&scratch, k.Channels)
+	image := k.Pixels * k.Channels
+	for unit := start; unit < end; unit++ {
+		x, y := in[unit*image:(unit+1)*image], out[unit*image:(unit+1)*image]
+		clear(mean)
+		clear(variance)
+		for row := x; len(row) > 0; row = row[k.Channels:] {
+			for c, v := range row[:k.Channels] {
+				mean[c] += float64(v)
+			}
+		}
+		for c := range mean {
+			mean[c] /= float64(k.Pixels)
+		}
+		for row := x; len(row) > 0; row = row[k.Channels:] {
+			for c, v := range row[:k.Channels] {
+				d := float64(v) - mean[c]
+				variance[c] += float64(d * d)
+			}
+		}
+		for c, v := range variance {
+			variance[c] = float64(k.Scale[c]) / math.Sqrt(v/float64(k.Pixels)+float64(k.Epsilon))
+		}
+		for i := 0; i < len(x); i += k.Channels {
+			for c, v := range x[i : i+k.Channels] {
+				y[i+c] = float32(float64((float64(v)-mean[c])*variance[c]) + float64(k.Bias[c]))
+			}
+		}
+	}
+}
