@@ -248,7 +248,7 @@ func TestSoftmaxF32(t *testing.T) {
 					if logarithm {
 						want = float64(in[at]) - math.Log(sum)
 					}
-					if math.Abs(float64(out[at])-want) > 1e-5*math.Abs(want)+1e-30 {
+					if math.Abs(float64(out[at])-want) > 1e-5*math.Abs(want)+1e-12 {
 						t.Fatalf("%v: element %d is %v, want %v", k, at, out[at], want)
 					}
 				}
