@@ -1,0 +1,177 @@
+package op
+
+import (
+	"fmt"
+
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/numeric"
+	"github.com/octet-nn/octet/tensor"
+)
+
+// products is the operands and the rounding of a sum of products (convolution, matrix product) in a node's compute
+// mode. In float modes sums are kept in float64 and rounded once; in integer modes they are exact.
+type products struct {
+	node    *graph.Node
+	clamp   *Clamp
+	integer bool
+	// float operands, or codes less their zero points
+	x, w      []float32
+	xi, wi    []int32
+	bias      []float32 // added to the real result; nil if there is none
+	biasCodes []int32   // added to the exact sum
+	scale     []float32 // s_x·s_w of each channel or one for all
+	// of a quantized result
+	multiplier            []float32
+	zero, lowest, highest int32
+}
+
+// readProducts reads operands 0 (activations), 1 (weights) and 2 (bias, optional) of a node.
+func readProducts(c *Evaluation, clamp *Clamp) (*products, error) {
+	p := &products{node: c.Node, clamp: clamp}
+	x, w := c.In(0), c.In(1)
+	qx, qw, qy := c.InQuant(0), c.InQuant(1), c.OutQuant(0)
+	switch c.Node.Compute {
+	case graph.Float:
+		if !x.DType().IsFloat() || !w.DType().IsFloat() {
+			return nil, fmt.Errorf("a float node has operands %s and %s", x, w)
+		}
+		p.x, p.w = Float32s(x), Float32s(w)
+	case graph.WeightOnly:
+		p.x, p.w = Float32s(x), dequantized(w, qw)
+	case graph.DynamicActivations:
+		p.integer = true
+		codes, scale := dynamicCodes(Float32s(x))
+		p.xi, p.wi = codes, lessZero(w, qw)
+		p.setScale(scale, qw)
+	case graph.Integer, graph.IntegerToFloat:
+		if qx == nil || qw == nil || !qx.IsPerTensor() {
+			return nil, fmt.Errorf("an integer node has operands %s and %s", c.Node.Input(0).Type, c.Node.Input(1).Type)
+		}
+		p.integer = true
+		p.xi, p.wi = lessZero(x, qx), lessZero(w, qw)
+		p.setScale(qx.Scale[0], qw)
+	}
+	if c.Node.Compute == graph.Integer {
+		if qy == nil || !qy.IsPerTensor() {
+			return nil, fmt.Errorf("an integer node has an output of type %s", c.Node.Outputs[0].Type)
+		}
+		p.multiplier = convert(qw.Scale, func(s float32) float32 { return numeric.Multiplier(qx.Scale[0], s, qy.Scale[0]) })
+		p.zero = qy.ZeroPoint[0]
+		p.lowest, p.highest = CodeLimits(c.Node.Outputs[0].Type, clamp)
+	}
+	if b := c.In(2); b != nil {
+		if b.DType() == tensor.Int32 {
+			p.biasCodes = Int32s(b)
+		} else {
+			p.bias = Float32s(b)
+		}
+	}
+	return p, nil
+}
+
+func (p *products) setScale(inputScale float32, weights *graph.Quant) {
+	p.scale = convert(weights.Scale, func(s float32) float32 { return inputScale * s })
+}
+
+// CodeLimits are the lowest and highest code of a quantized result, narrowed by a fused clamp.
+func CodeLimits(t graph.Type, clamp *Clamp) (lowest, highest int32) {
+	lowest, highest = t.Quant.Limits(t.DType)
+	if clamp == nil {
+		return lowest, highest
+	}
+	return numeric.ClampCodes(clamp.Min, clamp.Max, t.Quant.Scale[0], t.Quant.ZeroPoint[0], lowest, highest)
+}
+
+// at is entry i of per-channel values, or the only one.
+func at[T any](values []T, i int) T {
+	if len(values) == 1 {
+		return values[0]
+	}
+	return values[i]
+}
+
+// real is the result of a float sum for an output channel.
+func (p *products) real(sum float64, channel int) float32 {
+	if p.bias != nil {
+		sum += float64(at(p.bias, channel))
+	}
+	return p.clamp.Apply(float32(sum))
+}
+
+// realOfSum is the float result of an exact integer sum.
+func (p *products) realOfSum(sum int32, channel int) float32 {
+	if p.biasCodes != nil {
+		sum += at(p.biasCodes, channel)
+	}
+	var bias float32
+	if p.bias != nil {
+		bias = at(p.bias, channel)
+	}
+	return p.clamp.Apply(numeric.SumToFloat(sum, at(p.scale, channel), bias))
+}
+
+// code is the quantized result of an exact integer sum.
+func (p *products) code(sum int32, channel int) int32 {
+	if p.biasCodes != nil {
+		sum += at(p.biasCodes, channel)
+	}
+	return numeric.Requantize(sum, at(p.multiplier, channel), p.zero, p.lowest, p.highest)
+}
+
+// channelOf maps the index of an element to its quantization entry.
+func channelOf(shape []int, q *graph.Quant) func(i int) int {
+	if len(q.Scale) == 1 && q.Block == 0 {
+		return func(int) int { return 0 }
+	}
+	inner := product(shape[q.Axis+1:])
+	if q.Block == 0 {
+		size := shape[q.Axis]
+		return func(i int) int { return i / inner % size }
+	}
+	size := shape[q.Axis]
+	blocks := (size + q.Block - 1) / q.Block
+	return func(i int) int {
+		outer, rest := i/(inner*size), i%(inner*size)
+		return (outer*blocks+rest/inner/q.Block)*inner + rest%inner
+	}
+}
+
+// lessZero is integer codes less their zero points.
+func lessZero(t *tensor.Tensor, q *graph.Quant) []int32 {
+	codes := Int32s(t)
+	channel := channelOf(t.Shape(), q)
+	out := make([]int32, len(codes))
+	for i, v := range codes {
+		out[i] = v - q.ZeroPoint[channel(i)]
+	}
+	return out
+}
+
+// dequantized is the real numbers of codes.
+func dequantized(t *tensor.Tensor, q *graph.Quant) []float32 {
+	if q == nil {
+		return Float32s(t)
+	}
+	codes := Int32s(t)
+	channel := channelOf(t.Shape(), q)
+	out := make([]float32, len(codes))
+	for i, v := range codes {
+		e := channel(i)
+		out[i] = numeric.Dequantize(v, q.ZeroPoint[e], q.Scale[e])
+	}
+	return out
+}
+
+// dynamicCodes quantizes numbers as ONNX DynamicQuantizeLinear does and returns the codes less their zero point.
+func dynamicCodes(x []float32) (codes []int32, scale float32) {
+	var least, greatest float32
+	for _, v := range x {
+		least, greatest = min(least, v), max(greatest, v)
+	}
+	scale, zero := numeric.DynamicRange(least, greatest)
+	codes = make([]int32, len(x))
+	for i, v := range x {
+		codes[i] = numeric.Quantize(v, scale, zero, 0, 255) - zero
+	}
+	return codes, scale
+}
