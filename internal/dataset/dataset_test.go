@@ -11,6 +11,7 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -490,4 +491,96 @@ func TestFewSamplesAreReadAhead(t *testing.T) {
 			t.Errorf("after the end: closed %d times, %d samples fetched", s.closed.Load(), s.fetched.Load())
 		}
 	})
+}
+
+// plainFS hides that its files can be read at any place.
+type plainFS struct{ fs.FS }
+
+type plainFile struct{ fs.File }
+
+func (p plainFS) Open(name string) (fs.File, error) {
+	f, err := p.FS.Open(name)
+	return plainFile{f}, err
+}
+
+func TestPlainFileSystem(t *testing.T) {
+	vector := []Input{{Name: "x", DType: tensor.Float32, Dims: []int{-1, 2}}}
+	x := encodeNPY(t, tensor.Of([]float32{1, 2, 3, 4, 5, 6}, 3, 2))
+	files := plainFS{mapFS(map[string][]byte{
+		"a.npy": x, "b.zip": zipped(t, map[string][]byte{"b.raw": make([]byte, 8), "c.npy": encodeNPY(t, tensor.New(tensor.Float64, 2))})})}
+	for name, want := range map[string]string{"a.npy": "a.npy#1 a.npy#2", "b.zip": "c.npy"} {
+		d, err := OpenFS(files, name, vector, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if got := idsOf(all(t, d.Slice(1, d.Len()))); got != want {
+				t.Errorf("%s: %s, want %s", name, got, want)
+			}
+		}
+		if d.ID(1) != strings.Fields(want)[0] || d.Label(1) != -1 {
+			t.Errorf("%s: sample 1 is %s, label %d", name, d.ID(1), d.Label(1))
+		}
+	}
+	_, err := OpenFS(files, "b.zip", vector, Options{Limits: Limits{Bytes: 10}})
+	wantError(t, err, "b.zip", "limit of 10")
+}
+
+func TestLinksAndHiddenFiles(t *testing.T) {
+	dir := t.TempDir()
+	pixel := encodePNG(t, solid(1, 1, color.White))
+	for _, name := range []string{"a.png", ".b.png", "__MACOSX/c.png", ".git/d.png", "sub/e.PNG"} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, pixel, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, target := range map[string]string{"f.png": "a.png", "loop": ".", "g.png": "nowhere"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Skipf("SKIP: no symbolic links here: %v", err)
+		}
+	}
+	d, err := Open(dir, rgbInput, Options{Preprocess: &Preprocess{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := idsOf(all(t, d)); got != "a.png f.png sub/e.PNG" {
+		t.Errorf("samples %s", got)
+	}
+}
+
+func TestRawFiles(t *testing.T) {
+	q := &Preprocess{Quantized: &Quantized{tensor.Int8, 2, 1}}
+	for _, tc := range []struct {
+		name string
+		in   Input
+		p    *Preprocess
+		file []byte
+		want string // the sample's type, or an error
+		err  string
+	}{
+		{"float", Input{DType: tensor.Float32, Dims: []int{1, 2}}, nil, make([]byte, 8), "f32[1,2]", ""},
+		{"integers", Input{DType: tensor.Int64, Dims: []int{1, 2}}, nil, make([]byte, 16), "i64[1,2]", ""},
+		{"floats for integers", Input{DType: tensor.Int64, Dims: []int{1, 2}}, nil, make([]byte, 8), "i64[1,2]", ""},
+		{"quantized", Input{DType: tensor.Float32, Dims: []int{1, 2}}, q, make([]byte, 2), "f32[1,2]", ""},
+		{"floats although quantized", Input{DType: tensor.Float32, Dims: []int{1, 2}}, q, make([]byte, 8), "f32[1,2]", ""},
+		{"one unknown", Input{DType: tensor.Int32, Dims: []int{-1, -1, 2}}, nil, make([]byte, 24), "i32[1,3,2]", ""},
+		{"one unknown, a fraction", Input{DType: tensor.Int32, Dims: []int{-1, -1, 2}}, nil, make([]byte, 20), "", "no whole number"},
+		{"two unknown", Input{DType: tensor.Float32, Dims: []int{-1, -1, -1}}, nil, make([]byte, 24), "", "unknown dimensions"},
+		{"quantized, wrong", Input{DType: tensor.Float32, Dims: []int{1, 2}}, q, make([]byte, 3), "", "wants 2 bytes (i8) or 8 bytes (f32), found 3"},
+		{"integers, wrong", Input{DType: tensor.Int64, Dims: []int{1, 2}}, nil, make([]byte, 3), "", "wants 16 bytes (i64) or 8 (f32), found 3"},
+	} {
+		tc.in.Name = "x"
+		d, err := OpenFS(mapFS(map[string][]byte{"d/a.raw": tc.file}), "d", []Input{tc.in}, Options{Preprocess: tc.p})
+		if err == nil {
+			err = firstError(d)
+		}
+		if tc.err != "" {
+			wantError(t, err, "a.raw", tc.err)
+		} else if err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+		} else if got := all(t, d)[0].Inputs["x"].String(); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
+		}
+	}
 }

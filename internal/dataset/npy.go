@@ -288,13 +288,13 @@ func readExactly(r io.Reader, n, limit int64) ([]byte, error) {
 // and no 4-bit integers, which are written as 8-bit ones.
 func WriteNPY(w io.Writer, t *tensor.Tensor) error {
 	t = widened(t)
-	i := slices.IndexFunc(npyTypes, func(e struct {
-		descr string
-		dtype tensor.DType
-	}) bool {
-		return e.dtype == t.DType()
-	})
-	if i < 0 {
+	descr := ""
+	for _, e := range npyTypes {
+		if e.dtype == t.DType() {
+			descr = e.descr
+		}
+	}
+	if descr == "" {
 		return fmt.Errorf("cannot write %s as .npy", t)
 	}
 	order := "<"
@@ -309,7 +309,7 @@ func WriteNPY(w io.Writer, t *tensor.Tensor) error {
 	if len(t.Shape()) > 1 {
 		tuple = strings.TrimSuffix(tuple, ",")
 	}
-	header := fmt.Sprintf("{'descr': '%s%s', 'fortran_order': False, 'shape': (%s), }", order, npyTypes[i].descr, tuple)
+	header := fmt.Sprintf("{'descr': '%s%s', 'fortran_order': False, 'shape': (%s), }", order, descr, tuple)
 	const fixed = len(npyMagic) + 4
 	padded := (fixed + len(header) + 1 + 63) / 64 * 64 // NumPy aligns the data to 64 bytes
 	if padded-fixed > math.MaxUint16 {

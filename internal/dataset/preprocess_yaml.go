@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -216,7 +217,7 @@ func (y *yamlReader) set(p *Preprocess, key yamlKey) {
 			case "scale":
 				p.Quantized.Scale = float32(y.number(key.value))
 			case "zero_point":
-				p.Quantized.ZeroPoint = y.integer(key.value, -1<<31, 1<<31)
+				p.Quantized.ZeroPoint = y.integer(key.value, math.MinInt32, math.MaxInt32)
 			}
 		}
 	}
