@@ -322,6 +322,9 @@ func TestReadTensor(t *testing.T) {
 }
 
 func TestReadExactlyGrowsWithTheData(t *testing.T) {
+	if data, err := readAll(strings.NewReader("short"), noLimit); err != nil || len(data) != 5 {
+		t.Errorf("read %d bytes without a limit, %v", len(data), err)
+	}
 	_, err := readExactly(strings.NewReader("short"), 1<<40, noLimit)
 	wantError(t, err, "5 of 1099511627776 bytes", io.ErrUnexpectedEOF.Error())
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -65,6 +66,9 @@ func kindOf(name string, data []byte) kind {
 //
 // Nothing is decoded yet. The error says what was looked for and what is there.
 func Open(name string, inputs []Input, o Options) (*Dataset, error) {
+	if name == "" {
+		return nil, fmt.Errorf("samples: no path given; samples can be %s", supported)
+	}
 	absolute, err := filepath.Abs(name)
 	if err != nil {
 		return nil, err
@@ -196,7 +200,10 @@ func openArchive(at place, limit int64) opener {
 
 // readAll reads to the end, which must come within limit bytes.
 func readAll(r io.Reader, limit int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if limit < math.MaxInt64 {
+		r = io.LimitReader(r, limit+1)
+	}
+	data, err := io.ReadAll(r)
 	if err == nil && int64(len(data)) > limit {
 		return nil, fmt.Errorf("it is larger than the limit of %d bytes", limit)
 	}

@@ -42,6 +42,7 @@ type Preprocess struct {
 // Size is a width and height in pixels.
 type Size struct{ Width, Height int }
 
+// String is N for a square, otherwise WxH.
 func (s Size) String() string {
 	if s.Width == s.Height {
 		return strconv.Itoa(s.Width)
@@ -60,6 +61,7 @@ type Quantized struct {
 // Resize is a rule how an image gets the right size.
 type Resize uint8
 
+// The rules.
 const (
 	ResizeExact   Resize = iota // to Size, whatever its shape
 	ResizeShorter               // the shorter side to Size, the longer in proportion
@@ -70,6 +72,7 @@ const (
 // Interpolation is how pixels are computed when an image is scaled.
 type Interpolation uint8
 
+// The interpolations.
 const (
 	Antialias Interpolation = iota // bilinear, averaging over all old pixels when shrinking: Pillow's BILINEAR, bit for bit
 	Bilinear                       // between the four nearest old pixels also when shrinking: OpenCV's INTER_LINEAR, TensorFlow
@@ -79,6 +82,7 @@ const (
 // Channels is the order of the colour channels.
 type Channels uint8
 
+// The orders of channels.
 const (
 	AutoChannels Channels = iota // RGB, or Gray if the input has one channel
 	RGB
@@ -89,6 +93,7 @@ const (
 // Layout is where the channels are.
 type Layout uint8
 
+// The layouts.
 const (
 	AutoLayout Layout = iota // as the input's dimensions tell: the one that is 1 or 3
 	NCHW
@@ -103,10 +108,17 @@ var (
 	layoutNames        = []string{"auto", "nchw", "nhwc"}
 )
 
-func (r Resize) String() string        { return nameOf(resizeNames, int(r)) }
+// String is the word for a rule as in YAML: exact, shorter, fit, none.
+func (r Resize) String() string { return nameOf(resizeNames, int(r)) }
+
+// String is the word for an interpolation as in YAML: antialias, bilinear, nearest.
 func (i Interpolation) String() string { return nameOf(interpolationNames, int(i)) }
-func (c Channels) String() string      { return nameOf(channelNames, int(c)) }
-func (l Layout) String() string        { return nameOf(layoutNames, int(l)) }
+
+// String is the word for an order of channels as in YAML: auto, rgb, bgr, gray.
+func (c Channels) String() string { return nameOf(channelNames, int(c)) }
+
+// String is the word for a layout as in YAML: auto, nchw, nhwc.
+func (l Layout) String() string { return nameOf(layoutNames, int(l)) }
 
 func nameOf(names []string, i int) string {
 	if i < len(names) {

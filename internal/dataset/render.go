@@ -149,8 +149,8 @@ func (m *imageInput) value(p *picture) (*tensor.Tensor, error) {
 	}
 	for _, s := range []Size{scaled, result} {
 		if s.Width <= 0 || s.Height <= 0 || s.Width > m.maxPixels/s.Height {
-			return nil, fmt.Errorf("the image is %dx%d, which would become %dx%d: the limit is %d pixels",
-				p.width, p.height, s.Width, s.Height, m.maxPixels)
+			return nil, unreadable{fmt.Errorf("the image is %dx%d, which would become %dx%d: the limit is %d pixels",
+				p.width, p.height, s.Width, s.Height, m.maxPixels)}
 		}
 	}
 	p = p.resized(scaled.Width, scaled.Height, m.preprocess.Interpolation)
