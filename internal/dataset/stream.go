@@ -57,13 +57,18 @@ func (d *Dataset) All(ctx context.Context) iter.Seq2[Sample, error] {
 		jobs, finished := d.start(ctx, r)
 		given, skipped := 0, 0
 		var firstSkipped error
+		complete := false
 		defer func() {
 			cancel()
-			// The worker may be inside a long decode; the file is closed when it is done, nobody waits for it.
-			go func() {
+			closeReader := func() {
 				finished.Wait()
 				r.close()
-			}()
+			}
+			if complete {
+				closeReader()
+			} else {
+				go closeReader() // a worker may be inside a long decode, for which who breaks off need not wait
+			}
 		}()
 		for {
 			j := next(ctx, jobs)
@@ -72,6 +77,7 @@ func (d *Dataset) All(ctx context.Context) iter.Seq2[Sample, error] {
 				return
 			}
 			if j == nil {
+				complete = true
 				break
 			}
 			id := d.source.id(j.index)
