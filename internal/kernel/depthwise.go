@@ -66,7 +66,7 @@ func packDepthwise[T int16 | float32](dst []T, f *Filter, weight func(at, channe
 			for x := range f.Width {
 				for group := range f.Groups {
 					channel := group*f.perGroup() + q
-					dst[i] = weight(y*f.HeightStride+x*f.WidthStride+channel*f.OutputStride, channel)
+					dst[i] = weight(f.at(group, q, y, x), channel)
 					i++
 				}
 			}

@@ -68,7 +68,7 @@ func (p *PackedF32) Repack(w F32Weights) {
 				k := 0
 				for y := range w.Height {
 					for x := range w.Width {
-						at := (group*perGroup+first+j)*w.OutputStride + y*w.HeightStride + x*w.WidthStride
+						at := w.at(group, first+j, y, x)
 						for range w.Inputs {
 							p.panel[k*nr+j] = w.Data[at]
 							at += w.InputStride
@@ -99,7 +99,8 @@ type GemmF32 struct {
 }
 
 func (g *GemmF32) product() productF32 {
-	return productF32{g.Weights, nil, g.InStride, g.OutStride, &g.Epilogue, g.Weights.tiling(g.Rows)}
+	return productF32{weights: g.Weights, inStride: g.InStride, outStride: g.OutStride, epilogue: &g.Epilogue,
+		tiling: g.Weights.tiling(g.Rows)}
 }
 
 // Units is how many pieces the work has.
@@ -122,10 +123,10 @@ type ConvF32 struct {
 }
 
 func (c *ConvF32) product() productF32 {
-	p := productF32{c.Weights, &c.Window, c.Window.InStride, c.Window.OutStride, &c.Epilogue,
-		c.Weights.tiling(c.Window.pixels())}
-	if c.Window.isPointwise() {
-		p.window = nil
+	p := productF32{weights: c.Weights, inStride: c.Window.InStride, outStride: c.Window.OutStride, epilogue: &c.Epilogue,
+		tiling: c.Weights.tiling(c.Window.pixels())}
+	if !c.Window.isPointwise() {
+		p.window = &c.Window
 	}
 	return p
 }
@@ -151,6 +152,7 @@ type productF32 struct {
 	weights             *PackedF32
 	window              *Window
 	inStride, outStride int
+	place               *placement
 	epilogue            *EpilogueF32
 	tiling              tiling
 }
@@ -200,7 +202,7 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 				}
 				row.Tile(acc, a[i*stride:], stride, m, packed, depth)
 				for r := range m {
-					p.epilogue.apply(out[(firstRow+i+r)*p.outStride+channel:][:columns], acc[r*nr:])
+					p.epilogue.apply(out[p.place.pixel(firstRow+i+r)*p.outStride+channel:][:columns], acc[r*nr:])
 				}
 			}
 		}

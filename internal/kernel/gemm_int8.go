@@ -91,7 +91,7 @@ func (p *PackedInt8) fill(w Int8Weights, panel []int8) {
 				sum, k := int32(0), 0
 				for y := range w.Height {
 					for x := range w.Width {
-						at := channel*w.OutputStride + y*w.HeightStride + x*w.WidthStride
+						at := w.at(group, first+j, y, x)
 						for range w.Inputs {
 							v := int8(w.Data[at] ^ flip)
 							panel[k*nr+j] = v
@@ -146,8 +146,8 @@ type GemmInt8 struct {
 }
 
 func (g *GemmInt8) product() productInt8 {
-	return productInt8{g.Weights, nil, g.InStride, g.OutStride, g.Signed, g.ZeroPoint, &g.Epilogue,
-		g.Weights.tiling(g.Rows)}
+	return productInt8{weights: g.Weights, inStride: g.InStride, outStride: g.OutStride, signed: g.Signed,
+		zeroPoint: g.ZeroPoint, epilogue: &g.Epilogue, tiling: g.Weights.tiling(g.Rows)}
 }
 
 // Units is how many pieces the work has.
@@ -173,10 +173,10 @@ type ConvInt8 struct {
 }
 
 func (c *ConvInt8) product() productInt8 {
-	p := productInt8{c.Weights, &c.Window, c.Window.InStride, c.Window.OutStride, c.Signed, c.ZeroPoint, &c.Epilogue,
-		c.Weights.tiling(c.Window.pixels())}
-	if c.Window.isPointwise() {
-		p.window = nil
+	p := productInt8{weights: c.Weights, inStride: c.Window.InStride, outStride: c.Window.OutStride, signed: c.Signed,
+		zeroPoint: c.ZeroPoint, epilogue: &c.Epilogue, tiling: c.Weights.tiling(c.Window.pixels())}
+	if !c.Window.isPointwise() {
+		p.window = &c.Window
 	}
 	return p
 }

@@ -10,7 +10,8 @@ import (
 // times packed weights.
 type productInt8 struct {
 	weights             *PackedInt8
-	window              *Window // nil: row i is the input's row i
+	window              *Window    // nil: row i is the input's row i
+	place               *placement // nil: row i is the output's row i
 	inStride, outStride int
 	signed              bool
 	zeroPoint           int32
@@ -83,7 +84,7 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 				}
 				row.Tile(acc, a[i*stride:], stride, m, flip, packed, depth)
 				for r := range m {
-					p.epilogue.apply(out, (firstRow+i+r)*p.outStride+channel, channel, acc[r*nr:r*nr+columns])
+					p.epilogue.apply(out, p.place.pixel(firstRow+i+r)*p.outStride+channel, channel, acc[r*nr:r*nr+columns])
 				}
 			}
 		}

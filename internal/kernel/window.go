@@ -105,6 +105,19 @@ type Filter struct {
 	Groups        int
 
 	HeightStride, WidthStride, InputStride, OutputStride int // elements between neighbours in each dimension
+
+	// GroupStride is the elements from one group to the next; 0 means that output channels of all groups are
+	// OutputStride apart. First is where the first element is.
+	GroupStride, First int
+}
+
+// at is where the weights of a group's output channel and a kernel position begin.
+func (f *Filter) at(group, output, y, x int) int {
+	stride := f.GroupStride
+	if stride == 0 {
+		stride = f.perGroup() * f.OutputStride
+	}
+	return f.First + group*stride + output*f.OutputStride + y*f.HeightStride + x*f.WidthStride
 }
 
 // depth is the length of the sum that makes one output.
