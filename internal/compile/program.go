@@ -14,7 +14,7 @@ const defaultMaxBytes = 8 << 30
 type program struct {
 	inputs, outputs []*graph.Value // as declared by the graph that was compiled
 	graph           *graph.Graph   // lowered; owns its constants
-	kernels         []prepared       // by node; nil where only the reference evaluation serves
+	kernels         []prepared     // by node; nil where only the reference evaluation serves
 	maxBytes        int
 }
 
