@@ -112,14 +112,6 @@ func (c *planning) ints(i int) ([]int64, bool) {
 	return ints, true
 }
 
-// emit adds a step to the plan. scratch is the bytes of scratch space that it needs for each worker.
-func (c *planning) emit(kernel string, scratch int, bind func(m *runtime.Memory) runtime.Work) {
-	c.plan.Scratch = max(c.plan.Scratch, scratch)
-	c.plan.Steps = append(c.plan.Steps, runtime.Step{
-		Name: c.node.Name, Op: c.node.Op.Type(), Kernel: kernel, Reference: c.reference, Bind: bind,
-	})
-}
-
 // nothing plans nodes whose results are empty.
 func nothing(c *planning) error {
 	for i := range c.node.Outputs {

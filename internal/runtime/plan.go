@@ -42,6 +42,8 @@ type Step struct {
 	MACs   int64  // multiply-accumulates
 	// Reference marks a step that calls an operator's reference evaluation because no kernel serves it.
 	Reference bool
+	// Small marks a step that is done sooner than other goroutines wake up; it is not shared.
+	Small bool
 	// Bind resolves the step's buffers to the memory of one run and returns what to do. It is called once for each
 	// Memory; what it returns is called in every run and allocates nothing.
 	Bind func(m *Memory) Work
@@ -53,6 +55,8 @@ type Step struct {
 // tasks, so that results do not depend on who computes what.
 type Work struct {
 	Tasks int
+	// Prepare, if there is one, is called first, by the goroutine that runs the step.
+	Prepare func()
 	Run   func(begin, end, worker int) // computes tasks begin … end−1 with the scratch space of worker
 	// Call is for steps that can fail or that allocate; it runs on the calling goroutine.
 	Call func(ctx context.Context) error

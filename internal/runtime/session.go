@@ -211,6 +211,9 @@ func (s *Session) execute(ctx context.Context, plan *Plan, a *arena, profile *Pr
 			begin = time.Now()
 		}
 		w := &a.work[i]
+		if w.Prepare != nil {
+			w.Prepare()
+		}
 		switch {
 		case w.Call != nil:
 			if err := w.Call(ctx); err != nil {
@@ -219,7 +222,7 @@ func (s *Session) execute(ctx context.Context, plan *Plan, a *arena, profile *Pr
 			if plan.Steps[i].Reference {
 				s.references.Add(1)
 			}
-		case shared && w.Tasks > 1:
+		case shared && w.Tasks > 1 && !plan.Steps[i].Small:
 			s.pool.Do(w.Tasks, w.Run)
 		case w.Tasks > 0:
 			w.Run(0, w.Tasks, 0)
