@@ -1,18 +1,15 @@
 package compile
 
 import (
-	"fmt"
-	"math"
+	"slices"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/kernel"
 	"github.com/octet-nn/octet/internal/op"
-	"github.com/octet-nn/octet/internal/runtime"
-	"github.com/octet-nn/octet/tensor"
 )
 
 // filter describes the constant weights of a convolution to package kernel; ok is false where they are not constant or
-// not of one or two spatial dimensions.
+// do not have one or two spatial dimensions.
 func filter(w *graph.Value, layout op.FilterLayout, groups int) (f kernel.Filter, ok bool) {
 	if w.Const == nil {
 		return f, false
@@ -34,131 +31,118 @@ func filter(w *graph.Value, layout op.FilterLayout, groups int) (f kernel.Filter
 	return f, f.Outputs%groups == 0
 }
 
-// sliding is the attributes that convolutions and pools share.
-type sliding struct {
-	kernel, strides, dilations, pads []int // per spatial axis; pads as [begin …, end …]
+// packedStrides is the strides, in elements, of a packed array of this shape.
+func packedStrides(shape []int) []int {
+	strides := make([]int, len(shape))
+	step := 1
+	for i := len(shape) - 1; i >= 0; i-- {
+		strides[i] = step
+		step *= shape[i]
+	}
+	return strides
 }
 
-// window describes a window sliding over x, channels last, to package kernel. The operands have one or two spatial
-// dimensions.
-func window(s sliding, x, y *place) kernel.Window {
-	w := kernel.Window{
-		Batch: x.shape[0], Channels: x.shape[len(x.shape)-1],
-		InHeight: 1, OutHeight: 1, KernelHeight: 1, StrideHeight: 1, DilationHeight: 1,
-	}
-	last := len(x.shape) - 3 // the axis of the width among the spatial ones
-	at := func(list []int, i, otherwise int) int {
-		if i < len(list) {
-			return list[i]
-		}
-		return otherwise
-	}
-	w.InWidth, w.OutWidth = x.shape[last+1], y.shape[last+1]
-	w.KernelWidth, w.StrideWidth, w.DilationWidth = s.kernel[last], at(s.strides, last, 1), at(s.dilations, last, 1)
-	w.PadLeft = at(s.pads, last, 0)
-	if last == 1 {
-		w.InHeight, w.OutHeight = x.shape[1], y.shape[1]
-		w.KernelHeight, w.StrideHeight, w.DilationHeight = s.kernel[0], at(s.strides, 0, 1), at(s.dilations, 0, 1)
-		w.PadTop = at(s.pads, 0, 0)
-	}
-	w.InStride, w.OutStride = w.Channels, y.shape[len(y.shape)-1]
-	return w
-}
-
-// limits is a fused activation as package kernel has it.
-func limits(c *op.Clamp) (least, greatest float32) {
-	if c == nil {
-		return float32(math.Inf(-1)), float32(math.Inf(1))
-	}
-	return c.Min, c.Max
-}
-
-// floatConstant copies a constant as float32, dequantizing codes; nil if v is absent.
-func floatConstant(v *graph.Value) ([]float32, error) {
-	if v == nil {
-		return nil, nil
-	}
-	if v.Type.Quant != nil {
-		return dequantized(v)
-	}
-	if !v.Const.DType().IsFloat() {
-		return nil, fmt.Errorf("constant %q is %s, not floats", v.Name, v.Const)
-	}
-	return op.Float32s(v.Const.Clone()), nil
-}
-
-// isConstant reports whether all the given operands are constant or absent.
-func isConstant(values ...*graph.Value) bool {
-	for _, v := range values {
-		if v != nil && v.Const == nil {
-			return false
-		}
-	}
-	return true
-}
-
-// isFloat32 reports whether all the given operands are float32 or absent.
-func isFloat32(values ...*graph.Value) bool {
-	for _, v := range values {
-		if v != nil && v.Type.DType != tensor.Float32 {
-			return false
-		}
-	}
-	return true
-}
+// isDepthwise reports whether every output channel sees one input channel out of several. It is a property of channel
+// counts alone, so that packing does not depend on input shapes.
+func isDepthwise(f kernel.Filter) bool { return f.Inputs == 1 && f.Groups > 1 }
 
 // lowerConvFloat is convolutions of floats, with float weights or, weight-only, dequantized ones.
 func lowerConvFloat(b *builder, n *graph.Node) (prepared, error) {
 	o := n.Op.(*op.Conv)
-	w, bias := n.Input(1), n.Input(2)
-	f, ok := filter(w, o.Filter, o.Group)
-	if !ok || o.Layout != op.NHWC || !isConstant(bias) || !isFloat32(n.Input(0)) {
+	f, ok := filter(n.Input(1), o.Filter, o.Groups())
+	if !ok || o.Layout != op.NHWC || !isFloat32(n.Input(0)) {
 		return nil, nil
 	}
-	weights, err := floatConstant(w)
-	if err != nil {
+	weights, err := realConstant(n.Input(1))
+	if weights == nil || err != nil {
 		return nil, err
 	}
-	epilogue := kernel.EpilogueF32{}
-	epilogue.Least, epilogue.Greatest = limits(o.Clamp)
-	if epilogue.Bias, err = floatConstant(bias); err != nil {
+	epilogue, ok, err := epilogueFloat(n.Input(2), o.Clamp)
+	if !ok || err != nil {
 		return nil, err
 	}
 	b.pack(n, 1, 2)
 	packed := kernel.F32Weights{Filter: f, Data: weights}
-	if f.Inputs == 1 && f.Groups > 1 {
+	if isDepthwise(f) {
 		depthwise := b.kernels.PackDepthwiseF32(packed)
 		return func(c *planning) error {
 			x, y := c.in(0), c.out(0)
-			c.emitFloat("depthwise_f32", &kernel.DepthwiseF32{Weights: depthwise, Window: c.convWindow(o, f, x, y), Epilogue: epilogue}, y, x)
+			k := &kernel.DepthwiseF32{Weights: depthwise, Window: convWindow(o, f, x, y), Epilogue: epilogue}
+			emitScratched[float32, float32](c, "depthwise_f32", k, y, x)
 			return nil
 		}, nil
 	}
 	product := b.kernels.PackF32(packed)
 	return func(c *planning) error {
 		x, y := c.in(0), c.out(0)
-		c.emitFloat("conv_f32", &kernel.ConvF32{Weights: product, Window: c.convWindow(o, f, x, y), Epilogue: epilogue}, y, x)
+		k := &kernel.ConvF32{Weights: product, Window: convWindow(o, f, x, y), Epilogue: epilogue}
+		emitScratched[float32, float32](c, "conv_f32", k, y, x)
 		return nil
 	}, nil
 }
 
+// epilogueFloat is a constant bias and a fused activation; ok is false if the bias is computed.
+func epilogueFloat(bias *graph.Value, clamp *op.Clamp) (e kernel.EpilogueF32, ok bool, err error) {
+	e.Least, e.Greatest = limits(clamp)
+	if bias == nil {
+		return e, true, nil
+	}
+	e.Bias, err = realConstant(bias)
+	return e, e.Bias != nil, err
+}
+
+// sliding is the attributes that convolutions and pools share, per spatial axis.
+type sliding struct {
+	kernel, strides, dilations []int
+	pads                       []int // begin of each axis, then end of each
+	auto                       op.AutoPad
+}
+
+// along is the attributes of one axis.
+func (s sliding) along(axis, in, out int) (stride, dilation, padBegin, padEnd int) {
+	at := func(list []int, i, otherwise int) int {
+		if i < len(list) {
+			return list[i]
+		}
+		return otherwise
+	}
+	stride, dilation = at(s.strides, axis, 1), at(s.dilations, axis, 1)
+	switch s.auto {
+	case op.ExplicitPads:
+		return stride, dilation, at(s.pads, axis, 0), at(s.pads, axis+len(s.kernel), 0)
+	case op.Valid:
+		return stride, dilation, 0, 0
+	}
+	total := max((out-1)*stride+(s.kernel[axis]-1)*dilation+1-in, 0)
+	if s.auto == op.SameLower {
+		return stride, dilation, (total + 1) / 2, total / 2
+	}
+	return stride, dilation, total / 2, (total + 1) / 2
+}
+
+// window describes a window sliding over x, channels last and with one or two spatial dimensions, to package kernel.
+func window(s sliding, x, y *place) (w kernel.Window, padBottom, padRight int) {
+	last := len(x.shape) - 3 // the axis of the width among the spatial ones
+	w = kernel.Window{
+		Batch: x.shape[0], Channels: x.shape[last+2],
+		InHeight: 1, OutHeight: 1, KernelHeight: 1, StrideHeight: 1, DilationHeight: 1,
+		InWidth: x.shape[last+1], OutWidth: y.shape[last+1], KernelWidth: s.kernel[last],
+		InStride: x.shape[last+2], OutStride: y.shape[last+2],
+	}
+	w.StrideWidth, w.DilationWidth, w.PadLeft, padRight = s.along(last, w.InWidth, w.OutWidth)
+	if last == 1 {
+		w.InHeight, w.OutHeight, w.KernelHeight = x.shape[1], y.shape[1], s.kernel[0]
+		w.StrideHeight, w.DilationHeight, w.PadTop, padBottom = s.along(0, w.InHeight, w.OutHeight)
+	}
+	return w, padBottom, padRight
+}
+
 // convWindow is the window of a convolution for operands of known shape.
-func (c *planning) convWindow(o *op.Conv, f kernel.Filter, x, y *place) kernel.Window {
+func convWindow(o *op.Conv, f kernel.Filter, x, y *place) kernel.Window {
 	size := []int{f.Height, f.Width}
-	return window(sliding{size[4-len(x.shape):], o.Strides, o.Dilations, o.Pads}, x, y)
+	w, _, _ := window(sliding{size[4-len(x.shape):], o.Strides, o.Dilations, o.Pads, o.AutoPad}, x, y)
+	return w
 }
 
-// floatUnits is a float kernel in package kernel's calling convention.
-type floatUnits interface {
-	Units() int
-	Scratch() int
-	Run(out, in []float32, start, end int, scratch []byte)
-}
-
-// emitFloat plans a float kernel with one input.
-func (c *planning) emitFloat(name string, k floatUnits, out, in *place) {
-	c.emit(name, k.Scratch(), func(m *runtime.Memory) runtime.Work {
-		y, x, scratch := view[float32](m, out), view[float32](m, in), m.Scratch(k.Scratch())
-		return runtime.Work{Tasks: k.Units(), Run: func(begin, end, worker int) { k.Run(y, x, begin, end, scratch[worker]) }}
-	})
-}
+// isPlanar reports whether a value certainly has one or two spatial dimensions.
+func isPlanar(v *graph.Value) bool { return slices.Contains([]int{3, 4}, len(v.Type.Shape)) }

@@ -15,11 +15,23 @@ const (
 	toFloat     = 1 << graph.IntegerToFloat
 	weightOnly  = 1 << graph.WeightOnly
 	activations = 1 << graph.DynamicActivations
+
+	realProducts = float | weightOnly
+	codeProducts = integer | toFloat | activations
 )
 
 // lowerings is, for each operator type, the ways to lower it, the first that suits a node being taken. An operator
 // without a row runs by its reference evaluation.
-var lowerings = map[string][]lowering{}
+var lowerings = map[string][]lowering{
+	"AveragePool":           {{float, lowerAveragePoolFloat}, {integer, lowerAveragePoolInteger}},
+	"Conv":                  {{realProducts, lowerConvFloat}, {codeProducts, lowerConvInteger}},
+	"Gemm":                  {{realProducts, lowerGemmFloat}, {codeProducts, lowerMatrixInteger}},
+	"GlobalAveragePool":     {{float, lowerAveragePoolFloat}, {integer, lowerAveragePoolInteger}},
+	"GlobalMaxPool":         {{float | integer, lowerMaxPool}},
+	"InstanceNormalization": {{float, lowerInstanceNormalization}},
+	"MatMul":                {{realProducts, lowerMatMulFloat}, {float, lowerMatMulComputed}, {codeProducts, lowerMatrixInteger}},
+	"MaxPool":               {{float | integer, lowerMaxPool}},
+}
 
 // lower rewrites the graph into the form that kernels want.
 func lower(g *graph.Graph) error { return nil }

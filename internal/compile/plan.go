@@ -169,6 +169,12 @@ func (l *planner) live() (needed []bool) {
 	return needed
 }
 
+// Below both of these a step takes some ten microseconds, about what it costs to wake other goroutines.
+const (
+	smallMACs     = 20_000
+	smallElements = 10_000
+)
+
 // node plans one node: it adds what computes it to the plan's steps.
 func (l *planner) node(i int, n *graph.Node) error {
 	c := &planning{planner: l, node: n, step: i}
@@ -176,14 +182,20 @@ func (l *planner) node(i int, n *graph.Node) error {
 	plan := l.program.kernels[i]
 	if plan == nil || !c.static() {
 		plan, c.reference = reference, true
-	} else if c.empty() {
+	} else if c.elements() == 0 { // nothing to compute
 		plan = nothing
 	}
 	if err := plan(c); err != nil {
 		return err
 	}
-	if last := len(l.plan.Steps) - 1; last >= first {
-		l.plan.Steps[last].MACs = macs(n)
+	added := l.plan.Steps[first:]
+	if len(added) == 0 {
+		return nil
+	}
+	cost := macs(n)
+	added[len(added)-1].MACs = cost
+	for i := range added {
+		added[i].Small = cost < smallMACs && c.elements() < smallElements
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 // static reports whether the shapes of all operands and results are known before the run.
 func (c *planning) static() bool {
 	for _, v := range c.node.Inputs {
-		if v != nil && c.place(v).dynamic > 0 {
+		if p := c.places[v]; p != nil && p.dynamic > 0 {
 			return false
 		}
 	}
@@ -27,16 +27,17 @@ func (c *planning) static() bool {
 	return true
 }
 
-// empty reports whether there is nothing to compute because no result has an element.
-func (c *planning) empty() bool {
+// elements is the number of elements of the largest result of known shape.
+func (c *planning) elements() int {
+	most := 0
 	for _, v := range c.node.Outputs {
 		if v != nil {
-			if sizes, _ := v.Type.Shape.Known(); (&place{shape: sizes}).len() > 0 {
-				return false
-			}
+			sizes, _ := v.Type.Shape.Known()
+			n, _ := tensor.Count(sizes)
+			most = max(most, n)
 		}
 	}
-	return true
+	return most
 }
 
 // in is the place of operand i; nil if it is absent.
@@ -70,8 +71,8 @@ func (c *planning) out(i int, replace ...*place) *place {
 
 // readsOtherwise reports whether another operand is the same memory under another shape.
 func (c *planning) readsOtherwise(p *place) bool {
-	for i := range c.node.Inputs {
-		if q := c.in(i); q != nil && q.storage == p.storage && !slices.Equal(q.shape, p.shape) {
+	for _, v := range c.node.Inputs {
+		if q := c.places[v]; q != nil && q.storage == p.storage && !slices.Equal(q.shape, p.shape) {
 			return true
 		}
 	}

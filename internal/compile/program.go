@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/octet-nn/octet/internal/cpu"
 	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/kernel"
 	"github.com/octet-nn/octet/internal/op"
 )
 
@@ -39,7 +41,11 @@ func newProgram(g *graph.Graph, o Options) (*program, error) {
 	if err := lower(p.graph); err != nil {
 		return nil, err
 	}
-	b := &builder{packed: map[graph.Use]bool{}}
+	tier, err := cpu.Choose()
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{kernels: kernel.For(tier), packed: map[graph.Use]bool{}}
 	p.kernels = make([]prepared, len(p.graph.Nodes))
 	for i, n := range p.graph.Nodes {
 		k, err := b.choose(n)
@@ -82,7 +88,8 @@ func (p *program) Outputs() []*graph.Value { return p.outputs }
 
 // builder chooses kernels and remembers which constants they have packed.
 type builder struct {
-	packed map[graph.Use]bool
+	kernels kernel.Set
+	packed  map[graph.Use]bool
 }
 
 // choose finds the kernel for a node; nil if there is none.

@@ -118,6 +118,9 @@ func Float32s(t *tensor.Tensor) []float32 {
 	panic(fmt.Sprintf("op: %s read as floats", t))
 }
 
+// Reals reads a tensor as the real numbers that it denotes: its floats, or its codes dequantized as q says.
+func Reals(t *tensor.Tensor, q *graph.Quant) []float32 { return dequantized(t, q) }
+
 // Float64s reads any numeric tensor as float64.
 func Float64s(t *tensor.Tensor) []float64 {
 	switch {

@@ -1,0 +1,221 @@
+package compile
+
+import (
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/kernel"
+	"github.com/octet-nn/octet/internal/numeric"
+	"github.com/octet-nn/octet/internal/op"
+	"github.com/octet-nn/octet/internal/runtime"
+	"github.com/octet-nn/octet/tensor"
+)
+
+// integerProduct is what convolutions and matrix products of codes have in common, whatever becomes of the sums.
+type integerProduct struct {
+	compute  graph.Compute
+	input    codes // of the activations, unless they are quantized as they come
+	weights  kernel.Int8Weights
+	scales   []float32 // of the weights: one, or one per output channel
+	epilogue kernel.Epilogue
+}
+
+// newIntegerProduct reads the quantization and constants of a node whose operands are activations, weights and a bias;
+// ok is false where no kernel computes it. axis is the output channel's in the weights.
+func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp) (p *integerProduct, ok bool) {
+	w, bias, y := n.Input(1), n.Input(2), n.Outputs[0]
+	q := w.Type.Quant
+	if w.Const == nil || q == nil || q.Block > 0 || q.Dynamic || w.Type.DType.Bits() > 8 || len(q.Scale) > 1 && q.Axis != axis {
+		return nil, false
+	}
+	p = &integerProduct{compute: n.Compute, scales: q.Scale}
+	stored := op.Int64s(w.Const)
+	p.weights = kernel.Int8Weights{Filter: f, Data: make([]byte, len(stored)), Signed: w.Type.DType.IsSigned(), ZeroPoint: q.ZeroPoint}
+	for i, v := range stored {
+		p.weights.Data[i] = byte(v)
+	}
+	p.epilogue.Least, p.epilogue.Greatest = limits(clamp)
+	if n.Compute == graph.DynamicActivations {
+		if !isFloat32(n.Input(0), bias) || bias != nil && bias.Const == nil {
+			return nil, false
+		}
+		if bias != nil {
+			p.epilogue.FloatBias = spread(op.Float32s(bias.Const), f.Outputs)
+		}
+		return p, true
+	}
+	if p.input, ok = codesOf(n.Input(0)); !ok {
+		return nil, false
+	}
+	if bias != nil {
+		if bias.Const == nil || bias.Const.DType() != tensor.Int32 {
+			return nil, false
+		}
+		p.epilogue.Bias = spread(op.Int32s(bias.Const), f.Outputs)
+	}
+	p.epilogue.Multiplier = make([]float32, len(q.Scale))
+	if n.Compute == graph.IntegerToFloat {
+		for i, s := range q.Scale {
+			p.epilogue.Multiplier[i] = p.input.Scale * s
+		}
+		return p, y.Type.DType == tensor.Float32
+	}
+	out, ok := codesOf(y)
+	if !ok || n.Arithmetic != numeric.ONNX {
+		return nil, false
+	}
+	out = clamped(out, y, clamp)
+	for i, s := range q.Scale {
+		p.epilogue.Multiplier[i] = numeric.Multiplier(p.input.Scale, s, out.Scale)
+	}
+	p.epilogue.ZeroPoint, p.epilogue.Lowest, p.epilogue.Highest = out.ZeroPoint, out.lowest, out.highest
+	return p, true
+}
+
+// spread copies a vector of n entries, or repeats a single one.
+func spread[T any](values []T, n int) []T {
+	all := make([]T, n)
+	for i := range all {
+		all[i] = values[i%len(values)]
+	}
+	return all
+}
+
+// integerKernel is a product of codes in package kernel's calling convention.
+type integerKernel interface {
+	Units() int
+	Scratch() int
+	Run(out kernel.Destination, in []byte, start, end int, scratch []byte)
+}
+
+// emit plans the product of operand 0. make describes it to package kernel, given how its input and result are
+// quantized.
+func (p *integerProduct) emit(c *planning, name string, x, y *place, make func(input kernel.Int8Operand, e kernel.Epilogue) integerKernel) {
+	if p.compute == graph.DynamicActivations {
+		p.emitDynamic(c, name, x, y, make)
+		return
+	}
+	k := make(p.input.Int8Operand, p.epilogue)
+	size := k.Scratch()
+	c.emit(name, size, func(m *runtime.Memory) runtime.Work {
+		in, scratch := data[byte](m, x), m.Scratch(size)
+		out := destination(m, y)
+		return runtime.Work{Tasks: k.Units(), Run: func(begin, end, worker int) { k.Run(out, in, begin, end, scratch[worker]) }}
+	})
+}
+
+func destination(m *runtime.Memory, y *place) kernel.Destination {
+	if y.dtype == tensor.Float32 {
+		return kernel.Destination{Floats: data[float32](m, y)}
+	}
+	return kernel.Destination{Codes: data[byte](m, y)}
+}
+
+// emitDynamic plans a product whose activations are quantized as they come: first, on one goroutine, their range and
+// their codes, then the product.
+func (p *integerProduct) emitDynamic(c *planning, name string, x, y *place, make func(input kernel.Int8Operand, e kernel.Epilogue) integerKernel) {
+	q := c.temporary(tensor.Uint8, x.len())
+	size := make(kernel.Int8Operand{Scale: 1}, p.epilogue).Scratch()
+	c.emit(name, size, func(m *runtime.Memory) runtime.Work {
+		in, stored, scratch, out := data[float32](m, x), data[byte](m, q), m.Scratch(size), destination(m, y)
+		epilogue := p.epilogue
+		epilogue.Multiplier = append([]float32{}, p.scales...)
+		k := make(kernel.Int8Operand{Scale: 1}, epilogue)
+		zeroPoint := zeroPointOf(k)
+		prepare := func() {
+			scale, zero := numeric.DynamicRange(kernel.Extremes(in))
+			kernel.Quantize(stored, in, scale, zero, 0, 255)
+			*zeroPoint = zero
+			for i, s := range p.scales {
+				epilogue.Multiplier[i] = scale * s
+			}
+		}
+		return runtime.Work{Prepare: prepare, Tasks: k.Units(), Run: func(begin, end, worker int) {
+			k.Run(out, stored, begin, end, scratch[worker])
+		}}
+	})
+}
+
+// zeroPointOf is where a kernel keeps the zero point of its input.
+func zeroPointOf(k integerKernel) *int32 {
+	switch k := k.(type) {
+	case *kernel.ConvInt8:
+		return &k.ZeroPoint
+	case *kernel.DepthwiseInt8:
+		return &k.ZeroPoint
+	case *kernel.GemmInt8:
+		return &k.ZeroPoint
+	}
+	panic("compile: a kernel without a zero point")
+}
+
+// lowerConvInteger is convolutions of codes, whatever becomes of their sums.
+func lowerConvInteger(b *builder, n *graph.Node) (prepared, error) {
+	o := n.Op.(*op.Conv)
+	f, ok := filter(n.Input(1), o.Filter, o.Groups())
+	if !ok || o.Layout != op.NHWC {
+		return nil, nil
+	}
+	p, ok := newIntegerProduct(n, f, o.Filter.Output(len(n.Input(1).Const.Shape())), o.Clamp)
+	if !ok {
+		return nil, nil
+	}
+	b.pack(n, 1, 2)
+	if isDepthwise(f) {
+		depthwise := b.kernels.PackDepthwiseInt8(p.weights)
+		p.weights.Data = nil
+		return func(c *planning) error {
+			x, y := c.in(0), c.out(0)
+			w := convWindow(o, f, x, y)
+			p.emit(c, "depthwise_int8", x, y, func(input kernel.Int8Operand, e kernel.Epilogue) integerKernel {
+				return &kernel.DepthwiseInt8{Weights: depthwise, Window: w, Signed: input.Signed, ZeroPoint: input.ZeroPoint, Epilogue: e}
+			})
+			return nil
+		}, nil
+	}
+	product := b.kernels.PackInt8(p.weights)
+	p.weights.Data = nil
+	return func(c *planning) error {
+		x, y := c.in(0), c.out(0)
+		w := convWindow(o, f, x, y)
+		p.emit(c, "conv_int8", x, y, func(input kernel.Int8Operand, e kernel.Epilogue) integerKernel {
+			return &kernel.ConvInt8{Weights: product, Window: w, Signed: input.Signed, ZeroPoint: input.ZeroPoint, Epilogue: e}
+		})
+		return nil
+	}, nil
+}
+
+// lowerMatrixInteger is Gemm and MatMul of codes by a constant matrix.
+func lowerMatrixInteger(b *builder, n *graph.Node) (prepared, error) {
+	transposed, clamp := false, (*op.Clamp)(nil)
+	switch o := n.Op.(type) {
+	case *op.Gemm:
+		if o.TransA || o.Alpha != 1 || n.Input(2) != nil && o.Beta != 1 {
+			return nil, nil
+		}
+		transposed, clamp = o.TransB, o.Clamp
+	case *op.MatMul:
+		clamp = o.Clamp
+	}
+	f, ok := matrix(n.Input(1), transposed)
+	if !ok {
+		return nil, nil
+	}
+	axis := 1
+	if transposed {
+		axis = 0
+	}
+	p, ok := newIntegerProduct(n, f, axis, clamp)
+	if !ok {
+		return nil, nil
+	}
+	b.pack(n, 1, 2)
+	product := b.kernels.PackInt8(p.weights)
+	p.weights.Data = nil
+	return func(c *planning) error {
+		x, y := c.in(0), c.out(0)
+		p.emit(c, "gemm_int8", x, y, func(input kernel.Int8Operand, e kernel.Epilogue) integerKernel {
+			return &kernel.GemmInt8{Weights: product, Rows: y.len() / f.Outputs, InStride: f.Inputs, OutStride: f.Outputs,
+				Signed: input.Signed, ZeroPoint: input.ZeroPoint, Epilogue: e}
+		})
+		return nil
+	}, nil
+}

@@ -1,0 +1,121 @@
+package compile
+
+import (
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/kernel"
+	"github.com/octet-nn/octet/internal/op"
+)
+
+// pooling is what a pool slides over its input.
+type pooling struct {
+	sliding
+	global       bool
+	countPadding bool
+	layout       op.Layout
+}
+
+func poolingOf(o graph.Operator) pooling {
+	switch o := o.(type) {
+	case *op.MaxPool:
+		return pooling{sliding{o.KernelShape, o.Strides, o.Dilations, o.Pads, o.AutoPad}, false, false, o.Layout}
+	case *op.AveragePool:
+		return pooling{sliding{o.KernelShape, o.Strides, o.Dilations, o.Pads, o.AutoPad}, false, o.CountIncludePad, o.Layout}
+	case *op.GlobalMaxPool:
+		return pooling{global: true, layout: o.Layout}
+	case *op.GlobalAveragePool:
+		return pooling{global: true, layout: o.Layout}
+	}
+	panic("compile: not a pool")
+}
+
+// window is the pool's window over x.
+func (p pooling) window(x, y *place) kernel.AverageWindow {
+	s := p.sliding
+	if p.global {
+		s = sliding{kernel: x.shape[1 : len(x.shape)-1]}
+	}
+	w := kernel.AverageWindow{CountPadding: p.countPadding}
+	w.Window, w.PadBottom, w.PadRight = window(s, x, y)
+	return w
+}
+
+// suits reports whether package kernel has the pool: channels last, one or two spatial dimensions, one result.
+func (p pooling) suits(n *graph.Node) bool {
+	return p.layout == op.NHWC && isPlanar(n.Input(0)) && (len(n.Outputs) < 2 || n.Outputs[1] == nil)
+}
+
+func lowerMaxPool(_ *builder, n *graph.Node) (prepared, error) {
+	p := poolingOf(n.Op)
+	if !p.suits(n) {
+		return nil, nil
+	}
+	if isFloat32(n.Input(0)) {
+		return func(c *planning) error {
+			x, y := c.in(0), c.out(0)
+			emitScratched[float32, float32](c, "max_pool_f32", &kernel.MaxPoolF32{Window: p.window(x, y).Window}, y, x)
+			return nil
+		}, nil
+	}
+	q, ok := codesOf(n.Input(0))
+	if !ok || !n.Input(0).Type.Quant.Equal(n.Outputs[0].Type.Quant) || n.Input(0).Type.DType != n.Outputs[0].Type.DType {
+		return nil, nil
+	}
+	return func(c *planning) error {
+		x, y := c.in(0), c.out(0)
+		emitScratched[byte, byte](c, "max_pool_int8", &kernel.MaxPoolInt8{Window: p.window(x, y).Window, Signed: q.Signed}, y, x)
+		return nil
+	}, nil
+}
+
+func lowerAveragePoolFloat(_ *builder, n *graph.Node) (prepared, error) {
+	p := poolingOf(n.Op)
+	if !p.suits(n) || !isFloat32(n.Input(0)) {
+		return nil, nil
+	}
+	return func(c *planning) error {
+		x, y := c.in(0), c.out(0)
+		emitScratched[float32, float32](c, "average_pool_f32", &kernel.AveragePoolF32{Window: p.window(x, y)}, y, x)
+		return nil
+	}, nil
+}
+
+func lowerAveragePoolInteger(_ *builder, n *graph.Node) (prepared, error) {
+	p := poolingOf(n.Op)
+	in, ok := codesOf(n.Input(0))
+	out, also := codesOf(n.Outputs[0])
+	if !p.suits(n) || !ok || !also {
+		return nil, nil
+	}
+	return func(c *planning) error {
+		x, y := c.in(0), c.out(0)
+		k := &kernel.AveragePoolInt8{Window: p.window(x, y), Input: in.Int8Operand,
+			Scale: out.Scale, ZeroPoint: out.ZeroPoint, Lowest: out.lowest, Highest: out.highest}
+		emitScratched[byte, byte](c, "average_pool_int8", k, y, x)
+		return nil
+	}, nil
+}
+
+// lowerInstanceNormalization is InstanceNormalization with constant scale and bias.
+func lowerInstanceNormalization(b *builder, n *graph.Node) (prepared, error) {
+	o := n.Op.(*op.InstanceNormalization)
+	if o.Layout != op.NHWC || !isFloat32(n.Inputs...) {
+		return nil, nil
+	}
+	scale, err := realConstant(n.Input(1))
+	if scale == nil || err != nil {
+		return nil, err
+	}
+	bias, err := realConstant(n.Input(2))
+	if bias == nil || err != nil {
+		return nil, err
+	}
+	b.pack(n, 1, 2)
+	return func(c *planning) error {
+		x, y := c.in(0), c.out(0)
+		channels := len(scale)
+		k := &kernel.InstanceNormF32{Batch: x.shape[0], Pixels: x.len() / max(x.shape[0]*channels, 1), Channels: channels,
+			Scale: scale, Bias: bias, Epsilon: o.Epsilon}
+		emitScratched[float32, float32](c, "instance_norm_f32", k, y, x)
+		return nil
+	}, nil
+}
