@@ -1,0 +1,345 @@
+package op
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/numeric"
+	"github.com/octet-nn/octet/tensor"
+)
+
+// Arithmetic operators on two operands, broadcast to each other (numpy's rule). Integers wrap as in C; integer
+// division truncates.
+type (
+	// Add is a+b, limited to Clamp.
+	Add struct{ Clamp *Clamp }
+	// Sub is a−b.
+	Sub struct{}
+	// Mul is a·b.
+	Mul struct{}
+	// Div is a/b.
+	Div struct{}
+	// Pow is a to the power of b, in the element type of a.
+	Pow struct{}
+	// Mod is the remainder of a/b, with the sign of b, or of a if Fmod (C's fmod).
+	Mod struct{ Fmod bool }
+)
+
+// binary is the meaning of an arithmetic operator on two real numbers or two integers.
+type binary struct {
+	real    func(a, b float64) float64
+	integer func(a, b int64) int64
+}
+
+// Type is "Add".
+func (*Add) Type() string { return "Add" }
+
+// Type is "Sub".
+func (*Sub) Type() string { return "Sub" }
+
+// Type is "Mul".
+func (*Mul) Type() string { return "Mul" }
+
+// Type is "Div".
+func (*Div) Type() string { return "Div" }
+
+// Type is "Pow".
+func (*Pow) Type() string { return "Pow" }
+
+// Type is "Mod".
+func (*Mod) Type() string { return "Mod" }
+
+var (
+	addition    = binary{func(a, b float64) float64 { return a + b }, func(a, b int64) int64 { return a + b }}
+	subtraction = binary{func(a, b float64) float64 { return a - b }, func(a, b int64) int64 { return a - b }}
+	multiply    = binary{func(a, b float64) float64 { return a * b }, func(a, b int64) int64 { return a * b }}
+	division    = binary{func(a, b float64) float64 { return a / b }, func(a, b int64) int64 {
+		if b == 0 {
+			return 0
+		}
+		return a / b
+	}}
+	power = binary{math.Pow, func(a, b int64) int64 { return int64(math.Pow(float64(a), float64(b))) }}
+)
+
+// Infer broadcasts.
+func (o *Add) Infer(c *Inference) error { return inferBinary(c, addition) }
+
+// Infer broadcasts.
+func (o *Sub) Infer(c *Inference) error { return inferBinary(c, subtraction) }
+
+// Infer broadcasts.
+func (o *Mul) Infer(c *Inference) error { return inferBinary(c, multiply) }
+
+// Infer broadcasts.
+func (o *Div) Infer(c *Inference) error { return inferBinary(c, division) }
+
+// Infer broadcasts.
+func (o *Mod) Infer(c *Inference) error { return inferBinary(c, o.binary()) }
+
+// Infer broadcasts; the exponent's type does not matter.
+func (o *Pow) Infer(c *Inference) error { return inferBroadcast(c, c.In(0).DType) }
+
+func (o *Mod) binary() binary {
+	if o.Fmod {
+		return binary{math.Mod, func(a, b int64) int64 {
+			if b == 0 {
+				return 0
+			}
+			return a % b
+		}}
+	}
+	return binary{func(a, b float64) float64 {
+		r := math.Mod(a, b)
+		if r != 0 && (r < 0) != (b < 0) {
+			r += b
+		}
+		return r
+	}, func(a, b int64) int64 {
+		if b == 0 {
+			return 0
+		}
+		r := a % b
+		if r != 0 && (r < 0) != (b < 0) {
+			r += b
+		}
+		return r
+	}}
+}
+
+// inferBroadcast gives all operands' broadcast shape.
+func inferBroadcast(c *Inference, dtype tensor.DType) error {
+	shapes := make([]graph.Shape, 0, len(c.Node.Inputs))
+	for i := range c.Node.Inputs {
+		if !c.Has(i) {
+			continue
+		}
+		s := c.In(i).Shape
+		if s == nil {
+			c.SetOut(0, dtype, nil)
+			return nil
+		}
+		shapes = append(shapes, s)
+	}
+	shape, err := broadcastShapes(shapes...)
+	if err != nil {
+		return err
+	}
+	c.SetOut(0, dtype, shape)
+	return nil
+}
+
+// inferBinary broadcasts two operands of one type and computes integers that are known.
+func inferBinary(c *Inference, b binary) error {
+	if c.In(0).Quant != nil || c.In(1).Quant != nil {
+		return inferBroadcast(c, tensor.Invalid)
+	}
+	dtype, err := element(c, 0, 1)
+	if err != nil {
+		return err
+	}
+	if err := inferBroadcast(c, dtype); err != nil {
+		return err
+	}
+	x, ok := c.Data(0)
+	y, known := c.Data(1)
+	if !ok || !known || len(x) != len(y) && len(x) != 1 && len(y) != 1 || len(c.In(0).Shape) > 1 || len(c.In(1).Shape) > 1 {
+		return nil
+	}
+	n := max(len(x), len(y))
+	if len(x) == 0 || len(y) == 0 {
+		n = 0
+	}
+	data := make([]Int, n)
+	for i := range data {
+		if p, q := at(x, i), at(y, i); p.Known && q.Known {
+			data[i] = Literal(b.integer(p.Value, q.Value))
+		}
+	}
+	c.SetData(0, data)
+	return nil
+}
+
+// Evaluate adds; on codes by numeric.AddCode.
+func (o *Add) Evaluate(c *Evaluation) error {
+	if c.Node.Compute == graph.Integer {
+		return evaluateSum(c, o.Clamp, numeric.AddCode)
+	}
+	if err := evaluateBinary(c, addition); err != nil {
+		return err
+	}
+	if o.Clamp != nil {
+		y := c.out[0]
+		c.Set(0, FromFloat32s(y.DType(), y.Shape(), convert(Float32s(y), o.Clamp.Apply)))
+	}
+	return nil
+}
+
+// Evaluate subtracts; on codes by numeric.SubCode.
+func (o *Sub) Evaluate(c *Evaluation) error {
+	if c.Node.Compute == graph.Integer {
+		return evaluateSum(c, nil, numeric.SubCode)
+	}
+	return evaluateBinary(c, subtraction)
+}
+
+// Evaluate multiplies; on codes by numeric.MulCode.
+func (o *Mul) Evaluate(c *Evaluation) error {
+	if c.Node.Compute != graph.Integer {
+		return evaluateBinary(c, multiply)
+	}
+	qa, qb, qy := c.InQuant(0), c.InQuant(1), c.OutQuant(0)
+	m := numeric.MulMultiplier(qa.Scale[0], qb.Scale[0], qy.Scale[0])
+	lowest, highest := CodeLimits(c.Node.Outputs[0].Type, nil)
+	return onCodes(c, func(a, b int32) int32 {
+		return numeric.MulCode(a, qa.ZeroPoint[0], b, qb.ZeroPoint[0], m, qy.ZeroPoint[0], lowest, highest)
+	})
+}
+
+// Evaluate divides; codes are dequantized, divided in float32 and quantized.
+func (o *Div) Evaluate(c *Evaluation) error {
+	if c.Node.Compute == graph.Integer {
+		return onReals(c, func(a, b float32) float32 { return a / b })
+	}
+	return evaluateBinary(c, division)
+}
+
+// Evaluate raises to a power.
+func (o *Pow) Evaluate(c *Evaluation) error { return evaluateBinary(c, power) }
+
+// Evaluate takes the remainder.
+func (o *Mod) Evaluate(c *Evaluation) error { return evaluateBinary(c, o.binary()) }
+
+// Integer adds codes of any scales.
+func (o *Add) Integer(n *graph.Node) (IntegerForm, error) { return twoActivations(n) }
+
+// Integer subtracts codes of any scales.
+func (o *Sub) Integer(n *graph.Node) (IntegerForm, error) { return twoActivations(n) }
+
+// Integer multiplies codes of any scales.
+func (o *Mul) Integer(n *graph.Node) (IntegerForm, error) { return twoActivations(n) }
+
+// Integer divides codes of any scales.
+func (o *Div) Integer(n *graph.Node) (IntegerForm, error) { return twoActivations(n) }
+
+func twoActivations(n *graph.Node) (IntegerForm, error) {
+	if n.Inputs[0].Const != nil && n.Inputs[1].Const != nil {
+		return IntegerForm{}, fmt.Errorf("both its operands are constant")
+	}
+	return IntegerForm{Roles: []Role{Activation, Activation}, WeightAxis: -1}, nil
+}
+
+// evaluateBinary applies the operator to floats (in float64, rounded once) or integers.
+func evaluateBinary(c *Evaluation, b binary) error {
+	x, y := c.In(0), c.In(1)
+	if x.DType().IsInteger() && y.DType().IsInteger() {
+		return zip(c, Int64s(x), Int64s(y), b.integer, func(shape []int, values []int64) {
+			c.Set(0, FromInt64s(x.DType(), shape, values))
+		})
+	}
+	return zip(c, Float64s(x), Float64s(y), b.real, func(shape []int, values []float64) {
+		c.Set(0, fromFloat64sOrInts(x.DType(), shape, values))
+	})
+}
+
+// zip applies f to pairs of elements of operands 0 and 1, broadcast.
+func zip[T, R any](c *Evaluation, x, y []T, f func(a, b T) R, set func(shape []int, values []R)) error {
+	shape, err := broadcastSizes(c.In(0).Shape(), c.In(1).Shape())
+	if err != nil {
+		return err
+	}
+	left, err := broadcastIndex(c.In(0).Shape(), shape)
+	if err != nil {
+		return err
+	}
+	right, err := broadcastIndex(c.In(1).Shape(), shape)
+	if err != nil {
+		return err
+	}
+	values := make([]R, product(shape))
+	for i := range values {
+		values[i] = f(x[left(i)], y[right(i)])
+	}
+	set(shape, values)
+	return nil
+}
+
+// onCodes applies a function of two codes.
+func onCodes(c *Evaluation, f func(a, b int32) int32) error {
+	return zip(c, c.Codes(0), c.Codes(1), f, func(shape []int, codes []int32) { c.SetCodes(0, shape, codes) })
+}
+
+// onReals applies a function to the reals that two codes stand for and quantizes the result.
+func onReals(c *Evaluation, f func(a, b float32) float32) error {
+	qa, qb, qy := c.InQuant(0), c.InQuant(1), c.OutQuant(0)
+	lowest, highest := CodeLimits(c.Node.Outputs[0].Type, nil)
+	return onCodes(c, func(a, b int32) int32 {
+		y := f(numeric.Dequantize(a, qa.ZeroPoint[0], qa.Scale[0]), numeric.Dequantize(b, qb.ZeroPoint[0], qb.Scale[0]))
+		return numeric.Quantize(y, qy.Scale[0], qy.ZeroPoint[0], lowest, highest)
+	})
+}
+
+// evaluateSum applies numeric.AddCode or SubCode.
+func evaluateSum(c *Evaluation, clamp *Clamp, code func(a, zeroA int32, ratioA float32, b, zeroB int32, ratioB float32, zero, lowest, highest int32) int32) error {
+	qa, qb, qy := c.InQuant(0), c.InQuant(1), c.OutQuant(0)
+	ratioA, ratioB := numeric.Ratio(qa.Scale[0], qy.Scale[0]), numeric.Ratio(qb.Scale[0], qy.Scale[0])
+	lowest, highest := CodeLimits(c.Node.Outputs[0].Type, clamp)
+	return onCodes(c, func(a, b int32) int32 {
+		return code(a, qa.ZeroPoint[0], ratioA, b, qb.ZeroPoint[0], ratioB, qy.ZeroPoint[0], lowest, highest)
+	})
+}
+
+// PRelu is x for positive x, slope·x otherwise; slope is broadcast to x. Operands: x, slope.
+type PRelu struct{}
+
+// Type is "PRelu".
+func (*PRelu) Type() string { return "PRelu" }
+
+// Infer keeps the type of x.
+func (o *PRelu) Infer(c *Inference) error { return inferUnary(c) }
+
+// Integer takes a constant slope as it is, in float.
+func (o *PRelu) Integer(n *graph.Node) (IntegerForm, error) {
+	if n.Inputs[1].Const == nil {
+		return IntegerForm{}, fmt.Errorf("its slope is not constant")
+	}
+	return IntegerForm{Roles: []Role{Activation, Plain}, WeightAxis: -1}, nil
+}
+
+// Evaluate applies the slope to negative elements.
+func (o *PRelu) Evaluate(c *Evaluation) error {
+	x := c.In(0)
+	index, err := broadcastIndex(c.In(1).Shape(), x.Shape())
+	if err != nil {
+		return err
+	}
+	if c.Node.Compute == graph.Integer {
+		slope := c.Floats(1)
+		qx, qy := c.InQuant(0), c.OutQuant(0)
+		lowest, highest := CodeLimits(c.Node.Outputs[0].Type, nil)
+		codes := c.Codes(0)
+		out := make([]int32, len(codes))
+		for i, q := range codes {
+			out[i] = numeric.UnaryCode(q, qx.ZeroPoint[0], qx.Scale[0], preluFunction(slope[index(i)]), qy.Scale[0], qy.ZeroPoint[0], lowest, highest)
+		}
+		c.SetCodes(0, x.Shape(), out)
+		return nil
+	}
+	values, slope := Float64s(x), Float64s(c.In(1))
+	out := make([]float64, len(values))
+	for i, v := range values {
+		out[i] = v
+		if v < 0 {
+			out[i] = v * slope[index(i)]
+		}
+	}
+	c.Set(0, fromFloat64sOrInts(x.DType(), x.Shape(), out))
+	return nil
+}
+
+// preluFunction is the real function of one channel.
+func preluFunction(slope float32) func(float64) float64 {
+	f, _ := (&LeakyRelu{Alpha: slope}).Real(nil)
+	return f
+}

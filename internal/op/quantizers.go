@@ -1,0 +1,419 @@
+package op
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/numeric"
+	"github.com/octet-nn/octet/tensor"
+)
+
+// Quantize turns real numbers into codes; the type of its output says which.
+type Quantize struct{}
+
+// Dequantize turns codes into the real numbers they stand for; the type of its input says how.
+type Dequantize struct{}
+
+// Requantize expresses codes in another type, scale or zero point: that of its output.
+type Requantize struct{}
+
+// Type is "Quantize".
+func (*Quantize) Type() string { return "Quantize" }
+
+// Type is "Dequantize".
+func (*Dequantize) Type() string { return "Dequantize" }
+
+// Type is "Requantize".
+func (*Requantize) Type() string { return "Requantize" }
+
+// Infer keeps the shape; element type and quantization are the output's own.
+func (*Quantize) Infer(c *Inference) error {
+	c.SetOut(0, tensor.Invalid, c.In(0).Shape)
+	return nil
+}
+
+// Infer keeps the shape.
+func (*Dequantize) Infer(c *Inference) error {
+	c.SetOut(0, tensor.Invalid, c.In(0).Shape)
+	return nil
+}
+
+// Infer keeps the shape; element type and quantization are the output's own.
+func (*Requantize) Infer(c *Inference) error {
+	c.SetOut(0, tensor.Invalid, c.In(0).Shape)
+	return nil
+}
+
+// Evaluate rounds every element by numeric.Quantize.
+func (*Quantize) Evaluate(c *Evaluation) error {
+	q := c.OutQuant(0)
+	if q == nil {
+		return fmt.Errorf("its output is not quantized")
+	}
+	x := c.In(0)
+	dtype := c.Node.Outputs[0].Type.DType
+	lowest, highest := q.Limits(dtype)
+	channel := channelOf(x.Shape(), q)
+	values := Float32s(x)
+	codes := make([]int32, len(values))
+	for i, v := range values {
+		e := channel(i)
+		codes[i] = numeric.Quantize(v, q.Scale[e], q.ZeroPoint[e], lowest, highest)
+	}
+	c.SetCodes(0, x.Shape(), codes)
+	return nil
+}
+
+// Evaluate multiplies out.
+func (*Dequantize) Evaluate(c *Evaluation) error {
+	q := c.InQuant(0)
+	if q == nil {
+		return fmt.Errorf("its input is not quantized")
+	}
+	dtype := c.Node.Outputs[0].Type.DType
+	if dtype == tensor.Invalid {
+		dtype = tensor.Float32
+	}
+	c.Set(0, FromFloat32s(dtype, c.In(0).Shape(), dequantized(c.In(0), q)))
+	return nil
+}
+
+// Evaluate rounds every code by numeric.RequantizeCode.
+func (*Requantize) Evaluate(c *Evaluation) error {
+	qx, qy := c.InQuant(0), c.OutQuant(0)
+	if qx == nil || qy == nil {
+		return fmt.Errorf("its input or output is not quantized")
+	}
+	x := c.In(0)
+	lowest, highest := qy.Limits(c.Node.Outputs[0].Type.DType)
+	from, to := channelOf(x.Shape(), qx), channelOf(x.Shape(), qy)
+	codes := c.Codes(0)
+	out := make([]int32, len(codes))
+	for i, q := range codes {
+		a, b := from(i), to(i)
+		out[i] = numeric.RequantizeCode(q, qx.ZeroPoint[a], qx.Scale[a], qy.ZeroPoint[b], qy.Scale[b], lowest, highest)
+	}
+	c.SetCodes(0, x.Shape(), out)
+	return nil
+}
+
+// Integer makes Requantize a node on codes like any other.
+func (*Requantize) Integer(*graph.Node) (IntegerForm, error) {
+	return IntegerForm{Roles: []Role{Activation}, WeightAxis: -1}, nil
+}
+
+// FakeQuantize rounds real numbers to those that codes can stand for: the simulated form of quantization. Operands: x,
+// scale, zero point (integers, as floats or any integer type), the latter two one entry or one per channel along Axis,
+// or per block of Block elements.
+type FakeQuantize struct {
+	Bits   int // 0 means 8
+	Signed bool
+	Narrow bool // the lowest code is unused
+	Axis   int
+	Block  int
+}
+
+// Type is "FakeQuantize".
+func (*FakeQuantize) Type() string { return "FakeQuantize" }
+
+// Infer keeps the type.
+func (*FakeQuantize) Infer(c *Inference) error { return inferUnary(c) }
+
+// Limits are the lowest and highest code.
+func (o *FakeQuantize) Limits() (lowest, highest int32) {
+	bits := o.Bits
+	if bits == 0 {
+		bits = 8
+	}
+	lowest, highest = 0, int32(1)<<bits-1
+	if o.Signed {
+		lowest, highest = -int32(1)<<(bits-1), int32(1)<<(bits-1)-1
+	}
+	if o.Narrow {
+		lowest++
+	}
+	return lowest, highest
+}
+
+// DType is the element type of the codes: the smallest that holds Bits.
+func (o *FakeQuantize) DType() tensor.DType {
+	types := []tensor.DType{tensor.Uint4, tensor.Uint8, tensor.Uint16}
+	if o.Signed {
+		types = []tensor.DType{tensor.Int4, tensor.Int8, tensor.Int16}
+	}
+	for _, d := range types {
+		if o.Bits <= d.Bits() && (o.Bits != 0 || d.Bits() == 8) {
+			return d
+		}
+	}
+	return types[2]
+}
+
+// Quant is the quantization that the node simulates, if scale and zero point are constants.
+func (o *FakeQuantize) Quant(n *graph.Node) (*graph.Quant, bool) {
+	scale, zero := n.Input(1), n.Input(2)
+	if scale == nil || scale.Const == nil || zero != nil && zero.Const == nil {
+		return nil, false
+	}
+	q := &graph.Quant{Scale: Float32s(scale.Const), Axis: o.Axis, Block: o.Block, Narrow: o.Narrow}
+	q.ZeroPoint = make([]int32, len(q.Scale))
+	if zero != nil {
+		points := Float64s(zero.Const)
+		for i := range q.ZeroPoint {
+			q.ZeroPoint[i] = int32(math.RoundToEven(at(points, i)))
+		}
+	}
+	return q, true
+}
+
+// Evaluate quantizes and dequantizes.
+func (o *FakeQuantize) Evaluate(c *Evaluation) error {
+	x := c.In(0)
+	q := &graph.Quant{Scale: c.Floats(1), Axis: o.Axis, Block: o.Block}
+	q.ZeroPoint = make([]int32, len(q.Scale))
+	if c.Has(2) {
+		points := Float64s(c.In(2))
+		for i := range q.ZeroPoint {
+			q.ZeroPoint[i] = int32(math.RoundToEven(at(points, i)))
+		}
+	}
+	lowest, highest := o.Limits()
+	channel := channelOf(x.Shape(), q)
+	values := Float32s(x)
+	out := make([]float32, len(values))
+	for i, v := range values {
+		e := channel(i)
+		out[i] = numeric.Dequantize(numeric.Quantize(v, q.Scale[e], q.ZeroPoint[e], lowest, highest), q.ZeroPoint[e], q.Scale[e])
+	}
+	c.SetFloats(0, x.Shape(), out)
+	return nil
+}
+
+// QuantizeLinear is the ONNX operator with parameters that are operands: x, scale, zero point (optional; its type is
+// the output's, u8 if it is absent and Output is not set).
+type QuantizeLinear struct {
+	Axis      int
+	BlockSize int
+	Output    OutputType
+}
+
+// OutputType is an element type as an attribute; the zero value means that none is given.
+type OutputType struct{ tensor.DType }
+
+// MarshalText is the type's short name.
+func (t OutputType) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText.
+func (t *OutputType) UnmarshalText(text []byte) error {
+	d, ok := tensor.ParseDType(string(text))
+	if !ok {
+		return fmt.Errorf("unknown element type %q", text)
+	}
+	t.DType = d
+	return nil
+}
+
+// Type is "QuantizeLinear".
+func (*QuantizeLinear) Type() string { return "QuantizeLinear" }
+
+func (o *QuantizeLinear) dtype(zero tensor.DType) tensor.DType {
+	switch {
+	case o.Output.DType != tensor.Invalid:
+		return o.Output.DType
+	case zero != tensor.Invalid:
+		return zero
+	}
+	return tensor.Uint8
+}
+
+// Infer keeps the shape.
+func (o *QuantizeLinear) Infer(c *Inference) error {
+	c.SetOut(0, o.dtype(c.In(2).DType), c.In(0).Shape)
+	return nil
+}
+
+// linearQuant builds the quantization that the operands of QuantizeLinear and DequantizeLinear describe.
+func linearQuant(x, scale, zero *tensor.Tensor, axis, block int) (*graph.Quant, error) {
+	q := &graph.Quant{Scale: Float32s(scale), Block: block}
+	q.ZeroPoint = make([]int32, len(q.Scale))
+	if zero != nil {
+		if zero.Len() != len(q.Scale) {
+			return nil, fmt.Errorf("zero point %s does not fit scale %s", zero, scale)
+		}
+		q.ZeroPoint = Int32s(zero)
+	}
+	if len(q.Scale) == 1 && block == 0 {
+		return q, nil
+	}
+	var err error
+	if q.Axis, err = normalAxis(axis, len(x.Shape())); err != nil {
+		return nil, err
+	}
+	size := x.Shape()[q.Axis]
+	want := size
+	if block > 0 {
+		want = product(x.Shape()[:q.Axis]) * ((size + block - 1) / block) * product(x.Shape()[q.Axis+1:])
+	}
+	if len(q.Scale) != want {
+		return nil, fmt.Errorf("scale %s does not fit input %s along axis %d", scale, x, q.Axis)
+	}
+	return q, nil
+}
+
+// Evaluate rounds every element.
+func (o *QuantizeLinear) Evaluate(c *Evaluation) error {
+	x, zero := c.In(0), c.In(2)
+	q, err := linearQuant(x, c.In(1), zero, o.Axis, o.BlockSize)
+	if err != nil {
+		return err
+	}
+	dtype := o.dtype(tensor.Invalid)
+	if zero != nil {
+		dtype = o.dtype(zero.DType())
+	}
+	if !dtype.IsInteger() || dtype.Bits() > 16 {
+		return fmt.Errorf("codes of type %s", dtype)
+	}
+	lowest, highest := dtype.Limits()
+	channel := channelOf(x.Shape(), q)
+	var values []float32
+	if x.DType().IsFloat() {
+		values = Float32s(x)
+	} else {
+		values = convert(Int64s(x), func(v int64) float32 { return float32(v) })
+	}
+	codes := make([]int64, len(values))
+	for i, v := range values {
+		e := channel(i)
+		codes[i] = int64(numeric.Quantize(v, q.Scale[e], q.ZeroPoint[e], int32(lowest), int32(highest)))
+	}
+	c.Set(0, FromInt64s(dtype, x.Shape(), codes))
+	return nil
+}
+
+// DequantizeLinear is the ONNX operator with parameters that are operands: x, scale, zero point (optional). The output
+// has the type of the scale, or Output.
+type DequantizeLinear struct {
+	Axis      int
+	BlockSize int
+	Output    OutputType
+}
+
+// Type is "DequantizeLinear".
+func (*DequantizeLinear) Type() string { return "DequantizeLinear" }
+
+// Infer keeps the shape.
+func (o *DequantizeLinear) Infer(c *Inference) error {
+	dtype := o.Output.DType
+	if dtype == tensor.Invalid {
+		dtype = c.In(1).DType
+	}
+	c.SetOut(0, dtype, c.In(0).Shape)
+	return nil
+}
+
+// Evaluate multiplies out.
+func (o *DequantizeLinear) Evaluate(c *Evaluation) error {
+	x := c.In(0)
+	q, err := linearQuant(x, c.In(1), c.In(2), o.Axis, o.BlockSize)
+	if err != nil {
+		return err
+	}
+	dtype := o.Output.DType
+	if dtype == tensor.Invalid {
+		dtype = c.In(1).DType()
+	}
+	c.Set(0, FromFloat32s(dtype, x.Shape(), dequantized(x, q)))
+	return nil
+}
+
+// DynamicQuantizeLinear quantizes to u8 over the range that the values have (ONNX). Outputs: codes, scale, zero point.
+type DynamicQuantizeLinear struct{}
+
+// Type is "DynamicQuantizeLinear".
+func (*DynamicQuantizeLinear) Type() string { return "DynamicQuantizeLinear" }
+
+// Infer keeps the shape; the parameters are scalars.
+func (*DynamicQuantizeLinear) Infer(c *Inference) error {
+	c.SetOut(0, tensor.Uint8, c.In(0).Shape)
+	c.SetOut(1, tensor.Float32, graph.Shape{})
+	c.SetOut(2, tensor.Uint8, graph.Shape{})
+	return nil
+}
+
+// Evaluate measures and rounds.
+func (*DynamicQuantizeLinear) Evaluate(c *Evaluation) error {
+	values := c.Floats(0)
+	var least, greatest float32
+	for _, v := range values {
+		least, greatest = min(least, v), max(greatest, v)
+	}
+	scale, zero := numeric.DynamicRange(least, greatest)
+	codes := make([]uint8, len(values))
+	for i, v := range values {
+		codes[i] = uint8(numeric.Quantize(v, scale, zero, 0, 255))
+	}
+	c.Set(0, tensor.Of(codes, c.In(0).Shape()...))
+	c.Set(1, tensor.Of([]float32{scale}))
+	c.Set(2, tensor.Of([]uint8{uint8(zero)}))
+	return nil
+}
+
+// Cast converts element types: floats to integers by truncation (out-of-range values saturate, NaN gives 0), numbers
+// to Bool by comparison with 0.
+type Cast struct{ To OutputType }
+
+// Type is "Cast".
+func (*Cast) Type() string { return "Cast" }
+
+// Infer changes the element type and follows integer values.
+func (o *Cast) Infer(c *Inference) error {
+	c.SetOut(0, o.To.DType, c.In(0).Shape)
+	if data, ok := c.Data(0); ok && (o.To.DType == tensor.Int64 || o.To.DType == tensor.Int32) {
+		c.SetData(0, data)
+	}
+	return nil
+}
+
+// Evaluate converts.
+func (o *Cast) Evaluate(c *Evaluation) error {
+	x := c.In(0)
+	to := o.To.DType
+	switch {
+	case to == x.DType():
+		c.Set(0, x)
+	case to.IsFloat() && x.DType().IsFloat():
+		c.Set(0, FromFloat64s(to, x.Shape(), Float64s(x)))
+	case to.IsFloat():
+		c.Set(0, FromFloat64s(to, x.Shape(), Float64s(x)))
+	case to == tensor.Bool:
+		c.Set(0, tensor.Of(convert(Float64s(x), func(v float64) bool { return v != 0 }), x.Shape()...))
+	case x.DType().IsFloat():
+		c.Set(0, FromInt64s(to, x.Shape(), convert(Float64s(x), func(v float64) int64 { return truncated(v, to) })))
+	default:
+		c.Set(0, FromInt64s(to, x.Shape(), Int64s(x)))
+	}
+	return nil
+}
+
+// truncated is a float as an integer of type to, saturated.
+func truncated(v float64, to tensor.DType) int64 {
+	if v != v {
+		return 0
+	}
+	v = math.Trunc(v)
+	if to.Bits() == 64 {
+		switch {
+		case v >= math.MaxInt64 && to.IsSigned():
+			return math.MaxInt64
+		case v >= math.MaxInt64:
+			return int64(uint64(min(v, math.Nextafter(1<<64, 0))))
+		case v <= math.MinInt64:
+			return math.MinInt64
+		}
+		return int64(v)
+	}
+	lowest, highest := to.Limits()
+	return int64(min(max(v, float64(lowest)), float64(highest)))
+}
