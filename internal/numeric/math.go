@@ -85,7 +85,7 @@ func Log1p(x float64) float64 {
 // log1p is ln(1+f) for −0.3 < f < 0.42: with s = f/(2+f), ln(1+f) = 2·artanh(s), |s| < 0.18.
 func log1p(f float64) float64 {
 	s := f / (2 + f)
-	z := s * s
+	z := float64(s * s) // explicit: 2·z below may become z + z, and that fuse with s·s
 	p := 1.0 / 25
 	for n := 23; n >= 3; n -= 2 {
 		p = float64(p*z) + 1/float64(n)
@@ -144,13 +144,13 @@ func Erfc(x float64) float64 {
 // erfSeries is erf(x) = 2/√π·e^(−x²)·Σ 2ⁿx^(2n+1)/(1·3···(2n+1)) for 0 ≤ x ≤ 2 (Abramowitz & Stegun 7.1.6). All
 // terms are positive, so nothing cancels.
 func erfSeries(x float64) float64 {
-	square := x * x
+	square := float64(x * x)
 	term, sum := x, x
 	for n := 1.0; term > sum*1e-17; n++ {
-		term *= 2 * square / (2*n + 1)
+		term = float64(term * (2 * square / (2*n + 1)))
 		sum += term
 	}
-	return 2 / math.SqrtPi * Exp(-square) * sum
+	return float64(2 / math.SqrtPi * Exp(-square) * sum)
 }
 
 // erfcTail is erfc(x) for x > 2 by its continued fraction (Abramowitz & Stegun 7.1.14), evaluated from the far end;
