@@ -1,6 +1,9 @@
 package compile
 
-import "github.com/octet-nn/octet/internal/graph"
+import (
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/kernel"
+)
 
 // lowering is one way in which nodes of an operator type become kernel calls.
 type lowering struct {
@@ -20,9 +23,13 @@ const (
 	codeProducts = integer | toFloat | activations
 )
 
+// function is the row of a function of one operand.
+var function = []lowering{{float, lowerFunction}, {integer, lowerTable}}
+
 // lowerings is, for each operator type, the ways to lower it, the first that suits a node being taken. An operator
 // without a row runs by its reference evaluation.
 var lowerings = map[string][]lowering{
+	// Products, pools, normalizations.
 	"AveragePool":           {{float, lowerAveragePoolFloat}, {integer, lowerAveragePoolInteger}},
 	"Conv":                  {{realProducts, lowerConvFloat}, {codeProducts, lowerConvInteger}},
 	"Gemm":                  {{realProducts, lowerGemmFloat}, {codeProducts, lowerMatrixInteger}},
@@ -31,6 +38,41 @@ var lowerings = map[string][]lowering{
 	"InstanceNormalization": {{float, lowerInstanceNormalization}},
 	"MatMul":                {{realProducts, lowerMatMulFloat}, {float, lowerMatMulComputed}, {codeProducts, lowerMatrixInteger}},
 	"MaxPool":               {{float | integer, lowerMaxPool}},
+
+	// Functions of one operand.
+	"Abs": function, "Ceil": function, "Clip": function, "Elu": function, "Erf": function, "Exp": function,
+	"Floor": function, "Gelu": function, "HardSigmoid": function, "HardSwish": function, "LeakyRelu": function,
+	"Log": function, "Mish": function, "Neg": function, "Reciprocal": function, "Relu": function, "Round": function,
+	"Shrink": function, "Sigmoid": function, "Sign": function, "Softplus": function, "Softsign": function,
+	"Sqrt": function, "Swish": function, "Tanh": function, "ThresholdedRelu": function,
+
+	// Functions of several operands.
+	"Add":   {{float, lowerBinary(kernel.Add)}, {integer, lowerBinaryInteger(kernel.Add)}},
+	"Sub":   {{float, lowerBinary(kernel.Sub)}, {integer, lowerBinaryInteger(kernel.Sub)}},
+	"Mul":   {{float, lowerBinary(kernel.Mul)}, {integer, lowerBinaryInteger(kernel.Mul)}},
+	"Div":   {{float, lowerBinary(kernel.Div)}, {integer, lowerBinaryThroughFloat(kernel.Div)}},
+	"Pow":   {{float, lowerBinary(kernel.Pow)}},
+	"PRelu": {{float, lowerBinary(kernel.PRelu)}, {integer, lowerBinaryThroughFloat(kernel.PRelu)}},
+	"Max":   {{float, lowerBinary(kernel.Max)}, {integer, lowerBinaryThroughFloat(kernel.Max)}},
+	"Min":   {{float, lowerBinary(kernel.Min)}, {integer, lowerBinaryThroughFloat(kernel.Min)}},
+	"Sum":   {{float, lowerBinary(kernel.Add)}},
+
+	// Rows that add up to one, and reductions.
+	"LogSoftmax":      {{float, lowerSoftmax}},
+	"Softmax":         {{float, lowerSoftmax}, {integer, lowerSoftmaxInteger}},
+	"ReduceL1":        {{float, lowerReduce(kernel.ReduceL1)}},
+	"ReduceL2":        {{float, lowerReduce(kernel.ReduceL2)}},
+	"ReduceMax":       {{float, lowerReduce(kernel.ReduceMax)}, {integer, lowerReduceInteger(kernel.ReduceMax)}},
+	"ReduceMean":      {{float, lowerReduce(kernel.ReduceMean)}, {integer, lowerReduceInteger(kernel.ReduceMean)}},
+	"ReduceMin":       {{float, lowerReduce(kernel.ReduceMin)}, {integer, lowerReduceInteger(kernel.ReduceMin)}},
+	"ReduceProd":      {{float, lowerReduce(kernel.ReduceProd)}},
+	"ReduceSum":       {{float, lowerReduce(kernel.ReduceSum)}, {integer, lowerReduceInteger(kernel.ReduceSum)}},
+	"ReduceSumSquare": {{float, lowerReduce(kernel.ReduceSumSquare)}},
+
+	// Changes of representation.
+	"Dequantize": {{float, lowerDequantize}},
+	"Quantize":   {{float, lowerQuantize}},
+	"Requantize": {{float | integer, lowerTable}},
 }
 
 // lower rewrites the graph into the form that kernels want.

@@ -1,0 +1,84 @@
+package compile
+
+import (
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/kernel"
+	"github.com/octet-nn/octet/internal/runtime"
+)
+
+// lowerQuantize is Quantize to 8-bit codes, per tensor or per channel.
+func lowerQuantize(_ *builder, n *graph.Node) (prepared, error) {
+	v := n.Outputs[0]
+	if !isFloat32(n.Input(0)) {
+		return nil, nil
+	}
+	if q, ok := codesOf(v); ok {
+		return func(c *planning) error {
+			x := c.in(0)
+			c.quantize(c.out(0), x, q)
+			return nil
+		}, nil
+	}
+	q, ok := perAxis(v)
+	if !ok {
+		return nil, nil
+	}
+	lowest, highest := v.Type.Quant.Limits(v.Type.DType)
+	return func(c *planning) error {
+		x, y := c.in(0), c.out(0)
+		k := q(y.shape)
+		c.emit("quantize_per_axis", 0, func(m *runtime.Memory) runtime.Work {
+			out, in := data[byte](m, y), data[float32](m, x)
+			return runtime.Work{Tasks: k.Units(), Run: func(begin, end, _ int) { k.Quantize(out, in, lowest, highest, begin, end) }}
+		})
+		return nil
+	}, nil
+}
+
+// lowerDequantize is Dequantize of 8-bit codes, per tensor or per channel.
+func lowerDequantize(_ *builder, n *graph.Node) (prepared, error) {
+	v := n.Input(0)
+	if !isFloat32(n.Outputs[0]) {
+		return nil, nil
+	}
+	if q, ok := codesOf(v); ok {
+		return func(c *planning) error {
+			x := c.in(0)
+			c.dequantize(c.out(0), x, q)
+			return nil
+		}, nil
+	}
+	q, ok := perAxis(v)
+	if !ok {
+		return nil, nil
+	}
+	signed := v.Type.DType.IsSigned()
+	return func(c *planning) error {
+		x, y := c.in(0), c.out(0)
+		k := q(x.shape)
+		c.emit("dequantize_per_axis", 0, func(m *runtime.Memory) runtime.Work {
+			out, in := data[float32](m, y), data[byte](m, x)
+			return runtime.Work{Tasks: k.Units(), Run: func(begin, end, _ int) { k.Dequantize(out, in, signed, begin, end) }}
+		})
+		return nil
+	}, nil
+}
+
+// perAxis describes 8-bit codes with parameters of their own for each channel, for any shape.
+func perAxis(v *graph.Value) (describe func(shape []int) *kernel.PerAxis, ok bool) {
+	q := v.Type.Quant
+	if q == nil || q.Dynamic || q.Block > 0 || v.Type.DType.Bits() != 8 {
+		return nil, false
+	}
+	return func(shape []int) *kernel.PerAxis {
+		k := &kernel.PerAxis{Outer: 1, Channels: shape[q.Axis], Inner: 1, Scale: q.Scale, ZeroPoint: q.ZeroPoint}
+		for i, d := range shape {
+			if i < q.Axis {
+				k.Outer *= d
+			} else if i > q.Axis {
+				k.Inner *= d
+			}
+		}
+		return k
+	}, true
+}
