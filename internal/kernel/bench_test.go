@@ -10,24 +10,25 @@ import (
 // The benchmarks report GMAC/s of every tier of this machine; no test depends on a time.
 
 func BenchmarkGemm(b *testing.B) {
+	r := random(1)
 	for _, tier := range cpu.Available() {
 		s := For(tier)
 		for _, shape := range [][3]int{{196, 128, 256}, {1, 1024, 1000}, {3136, 32, 64}} {
 			m, k, n := shape[0], shape[1], shape[2]
 			name := fmt.Sprintf("%dx%dx%d/%v", m, k, n, tier)
 			b.Run("int8/"+name, func(b *testing.B) {
-				g := GemmInt8{Weights: s.PackInt8(Int8Weights{Filter: Matrix(k, n, true), Data: make([]byte, k*n), Signed: true}),
-					Rows: m, InStride: k, OutStride: n, Epilogue: Epilogue{Multiplier: []float32{0.01}, Highest: 255}}
-				in, out, scratch := make([]byte, m*k), make([]byte, m*n), AlignedScratch(g.Scratch())
+				g := GemmInt8{Weights: s.PackInt8(Int8Weights{Filter: Matrix(k, n, true), Data: randomCodes(r, k*n), Signed: true}),
+					Rows: m, InStride: k, OutStride: n, Epilogue: Epilogue{Multiplier: []float32{0.0002}, Highest: 255}}
+				in, out, scratch := randomCodes(r, m*k), make([]byte, m*n), AlignedScratch(g.Scratch())
 				for b.Loop() {
 					g.Run(Destination{Codes: out}, in, 0, g.Units(), scratch)
 				}
 				reportMACs(b, m*k*n)
 			})
 			b.Run("f32/"+name, func(b *testing.B) {
-				g := GemmF32{Weights: s.PackF32(F32Weights{Filter: Matrix(k, n, true), Data: make([]float32, k*n)}),
+				g := GemmF32{Weights: s.PackF32(F32Weights{Filter: Matrix(k, n, true), Data: randomFloats(r, k*n)}),
 					Rows: m, InStride: k, OutStride: n, Epilogue: EpilogueF32{Greatest: 6}}
-				in, out, scratch := make([]float32, m*k), make([]float32, m*n), AlignedScratch(g.Scratch())
+				in, out, scratch := randomFloats(r, m*k), make([]float32, m*n), AlignedScratch(g.Scratch())
 				for b.Loop() {
 					g.Run(out, in, 0, g.Units(), scratch)
 				}
@@ -38,22 +39,23 @@ func BenchmarkGemm(b *testing.B) {
 }
 
 func BenchmarkDepthwise(b *testing.B) {
+	r := random(1)
 	shape := newConvCase("", 1, 28, 28, 128, 128, 128, 3, 3, 1, 1, 1, 1, [4]int{1, 1, 1, 1})
 	w, f := shape.window, shape.filter
 	for _, tier := range cpu.Available() {
 		s := For(tier)
 		b.Run("int8/"+tier.String(), func(b *testing.B) {
-			d := DepthwiseInt8{s.PackDepthwiseInt8(Int8Weights{Filter: f, Data: make([]byte, 9*128), Signed: true}), w, false, 3,
-				Epilogue{Multiplier: make([]float32, 128), Highest: 255}}
-			in, out, scratch := make([]byte, 28*28*128), make([]byte, 28*28*128), AlignedScratch(d.Scratch())
+			d := DepthwiseInt8{s.PackDepthwiseInt8(Int8Weights{Filter: f, Data: randomCodes(r, 9*128), Signed: true}), w, false, 3,
+				Epilogue{Multiplier: []float32{0.002}, Highest: 255}}
+			in, out, scratch := randomCodes(r, 28*28*128), make([]byte, 28*28*128), AlignedScratch(d.Scratch())
 			for b.Loop() {
 				d.Run(Destination{Codes: out}, in, 0, d.Units(), scratch)
 			}
 			reportMACs(b, 28*28*128*9)
 		})
 		b.Run("f32/"+tier.String(), func(b *testing.B) {
-			d := DepthwiseF32{s.PackDepthwiseF32(F32Weights{Filter: f, Data: make([]float32, 9*128)}), w, EpilogueF32{Greatest: 6}}
-			in, out, scratch := make([]float32, 28*28*128), make([]float32, 28*28*128), AlignedScratch(d.Scratch())
+			d := DepthwiseF32{s.PackDepthwiseF32(F32Weights{Filter: f, Data: randomFloats(r, 9*128)}), w, EpilogueF32{Greatest: 6}}
+			in, out, scratch := randomFloats(r, 28*28*128), make([]float32, 28*28*128), AlignedScratch(d.Scratch())
 			for b.Loop() {
 				d.Run(out, in, 0, d.Units(), scratch)
 			}

@@ -230,6 +230,30 @@ func TestSaturateIsNumericSaturate(t *testing.T) {
 			if want := byte(numeric.Saturate(x, z, lowest, highest)); got != want {
 				t.Fatalf("saturate(%v) to [%d, %d] around %d = %d, want %d", x, lowest, highest, z, got, want)
 			}
+			if x > -(1<<51) && x < 1<<51 {
+				got := saturateModerate(x, int64(lowest-z), int64(highest-z), z)
+				if want := byte(numeric.Saturate(x, z, lowest, highest)); got != want {
+					t.Fatalf("saturateModerate(%v) to [%d, %d] around %d = %d, want %d", x, lowest, highest, z, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestRequantizeIsNumericRequantize(t *testing.T) {
+	multipliers := []float32{0.001, 0, -0.5, 1, 1 << 19, 1 << 20, -(1 << 20), math.MaxFloat32, float32(math.Inf(1)), float32(math.NaN()), 1e-42}
+	sums := []int32{0, 1, -1, 500, 1500, 2500, -500, math.MaxInt32, math.MinInt32, 1 << 24, 1<<24 + 1}
+	for _, m := range multipliers {
+		each := make([]float32, len(sums))
+		fill(each, m)
+		for _, multiplier := range [][]float32{{m}, each} {
+			got := make([]byte, len(sums))
+			requantize(got, sums, multiplier, 3, -100, 120)
+			for i, s := range sums {
+				if want := byte(numeric.Requantize(s, m, 3, -100, 120)); got[i] != want {
+					t.Errorf("%d·%v = %d, want %d", s, m, int8(got[i]), int8(want))
+				}
+			}
 		}
 	}
 }

@@ -143,18 +143,40 @@ func limit(x, least, greatest float32) float32 {
 
 // requantize is numeric.Requantize of each sum, with one multiplier or one per sum.
 func requantize(dst []byte, sums []int32, m []float32, zeroPoint, lowest, highest int32) {
-	low, high := float32(lowest-zeroPoint), float32(highest-zeroPoint)
+	low, high := int64(lowest-zeroPoint), int64(highest-zeroPoint)
+	sums = sums[:len(dst)]
 	if len(m) == 1 {
 		only := m[0]
-		for j, s := range sums[:len(dst)] {
-			dst[j] = saturate(float32(s)*only, low, high, zeroPoint)
+		if !isModerate(only) {
+			for j, s := range sums {
+				dst[j] = byte(numeric.Requantize(s, only, zeroPoint, lowest, highest))
+			}
+			return
+		}
+		for j, s := range sums {
+			dst[j] = saturateModerate(float32(s)*only, low, high, zeroPoint)
 		}
 		return
 	}
 	m = m[:len(dst)]
-	for j, s := range sums[:len(dst)] {
-		dst[j] = saturate(float32(s)*m[j], low, high, zeroPoint)
+	for j, s := range sums {
+		if !isModerate(m[j]) {
+			dst[j] = byte(numeric.Requantize(s, m[j], zeroPoint, lowest, highest))
+			continue
+		}
+		dst[j] = saturateModerate(float32(s)*m[j], low, high, zeroPoint)
 	}
+}
+
+// isModerate reports whether the product of a multiplier and an int32 is less than 2^51.
+func isModerate(multiplier float32) bool { return multiplier > -(1<<20) && multiplier < 1<<20 }
+
+// saturateModerate is the stored byte of numeric.Saturate for |x| < 2^51, without a branch that data could mislead: half
+// of what goes into a Relu is below its limit. In float64, 1.5·2^52 + x is rounded to an integer, ties to even.
+func saturateModerate(x float32, low, high int64, zeroPoint int32) byte {
+	const magic = 3 << 51
+	n := int64(math.Float64bits(float64(float32(x))+magic)) - 0x4338000000000000
+	return byte(int32(min(max(n, low), high)) + zeroPoint)
 }
 
 // saturate is the stored byte of numeric.Saturate, cheap enough to be inlined: low and high are the limits of the
