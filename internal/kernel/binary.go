@@ -49,7 +49,7 @@ func (k *BinaryF32) Run(out, a, b []float32, start, end int) {
 			binaryF32(k.Op, y, contiguous(a, l.a+i*stepA, stepA, n, &bufferA), contiguous(b, l.b+i*stepB, stepB, n, &bufferB))
 			if limited {
 				for j, v := range y {
-					y[j] = limit(v, k.Least, k.Greatest)
+					y[j] = min(max(v, k.Least), k.Greatest) // no branch; NaN stays NaN
 				}
 			}
 		}
@@ -106,6 +106,7 @@ type BinaryInt8 struct {
 	signedA, signedB           bool
 	zeroA, zeroB               int32
 	multiplier                 float32
+	extreme                    bool // a ratio of scales is too large, or no number, for saturateModerate
 	zeroPoint, lowest, highest int32
 }
 
@@ -138,6 +139,7 @@ func NewBinaryInt8(op BinaryOp, shape Broadcast, a, b Int8Operand, scale float32
 	}
 	// The terms of numeric.AddCode, once for every code; a − b is a + (−b) to the last bit.
 	ratioA, ratioB := numeric.Ratio(a.Scale, scale), numeric.Ratio(b.Scale, scale)
+	k.extreme = !isModerate(ratioA) || !isModerate(ratioB) || !isModerate(k.multiplier)
 	for i := range 256 {
 		k.termA[i] = float32(a.code(byte(i))-a.ZeroPoint) * ratioA
 		k.termB[i] = float32(b.code(byte(i))-b.ZeroPoint) * ratioB
@@ -155,7 +157,7 @@ func (k *BinaryInt8) Units() int { return k.shape.chunks }
 func (k *BinaryInt8) Run(out, a, b []byte, start, end int) {
 	var bufferA, bufferB [block]byte
 	stepA, stepB := k.shape.a[k.shape.rank-1], k.shape.b[k.shape.rank-1]
-	low, high := float32(k.lowest-k.zeroPoint), float32(k.highest-k.zeroPoint)
+	low, high := int64(k.lowest-k.zeroPoint), int64(k.highest-k.zeroPoint)
 	flipA, zeroA := unsigned(k.signedA, k.zeroA)
 	flipB, zeroB := unsigned(k.signedB, k.zeroB)
 	all := k.shape.from(start, end)
@@ -169,14 +171,22 @@ func (k *BinaryInt8) Run(out, a, b []byte, start, end int) {
 			y := out[l.out+i:][:n]
 			u := contiguous(a, l.a+i*stepA, stepA, n, &bufferA)[:n]
 			v := contiguous(b, l.b+i*stepB, stepB, n, &bufferB)[:n]
-			if k.multiply {
+			if k.extreme {
+				for j := range y {
+					x := k.termA[u[j]] + k.termB[v[j]]
+					if k.multiply {
+						x = float32((int32(u[j]^flipA)-zeroA)*(int32(v[j]^flipB)-zeroB)) * k.multiplier
+					}
+					y[j] = byte(numeric.Saturate(x, k.zeroPoint, k.lowest, k.highest))
+				}
+			} else if k.multiply {
 				for j := range y {
 					product := (int32(u[j]^flipA) - zeroA) * (int32(v[j]^flipB) - zeroB)
-					y[j] = saturate(float32(product)*k.multiplier, low, high, k.zeroPoint)
+					y[j] = saturateModerate(float32(product)*k.multiplier, low, high, k.zeroPoint)
 				}
 			} else {
 				for j := range y {
-					y[j] = saturate(k.termA[u[j]]+k.termB[v[j]], low, high, k.zeroPoint)
+					y[j] = saturateModerate(k.termA[u[j]]+k.termB[v[j]], low, high, k.zeroPoint)
 				}
 			}
 		}

@@ -148,6 +148,34 @@ func TestBinaryInt8(t *testing.T) {
 	}
 }
 
+// Scales so different that the quotient is beyond what the fast rounding takes, and an output scale of 0.
+func TestBinaryInt8ExtremeScales(t *testing.T) {
+	a, b := []byte{0, 128, 255, 130}, []byte{127, 128, 0, 255}
+	shape, err := NewBroadcast([]int{4}, []int{4}, []int{4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := Int8Operand{ZeroPoint: 128, Scale: 1e20}
+	for _, scale := range []float32{1e-20, 0} {
+		ratio := numeric.Ratio(x.Scale, scale)
+		for op, f := range []func(p, q int32) int32{
+			Add: func(p, q int32) int32 { return numeric.AddCode(p, 128, ratio, q, 128, ratio, 5, 0, 255) },
+			Sub: func(p, q int32) int32 { return numeric.SubCode(p, 128, ratio, q, 128, ratio, 5, 0, 255) },
+			Mul: func(p, q int32) int32 {
+				return numeric.MulCode(p, 128, q, 128, numeric.MulMultiplier(x.Scale, x.Scale, scale), 5, 0, 255)
+			},
+		} {
+			out := make([]byte, 4)
+			NewBinaryInt8(BinaryOp(op), shape, x, x, scale, 5, 0, 255).Run(out, a, b, 0, 1)
+			for i, got := range out {
+				if want := f(int32(a[i]), int32(b[i])); got != byte(want) {
+					t.Errorf("op %d, scale %v: element %d is %d, want %d", op, scale, i, got, want)
+				}
+			}
+		}
+	}
+}
+
 // Strides that no dense operand has: a transposed one against a row taken every third element.
 func TestStridedBroadcast(t *testing.T) {
 	a, b := []float32{0, 1, 2, 3, 4, 5}, []float32{10, 0, 0, 20, 0, 0, 30}

@@ -214,6 +214,6 @@ func (e *EpilogueF32) apply(dst, sums []float32) {
 	sums = sums[:len(dst)]
 	least, greatest := e.Least, e.Greatest
 	for i, s := range sums {
-		dst[i] = limit(s, least, greatest)
+		dst[i] = min(max(s, least), greatest) // no branch; NaN stays NaN
 	}
 }

@@ -23,7 +23,7 @@ func (r *gemmInt8Row) needs() cpu.Tier { return r.Tier }
 
 // gemmInt8Table is ordered from best to plain Go.
 var gemmInt8Table = []gemmInt8Row{
-	{Name: "qu8s8_gemm_2x9c1__generic", Tier: cpu.Generic, MR: 2, NR: 9, KR: 1, Words: words2x9, Pack: pack2x9, Tile: tile2x9},
+	{Name: "qu8s8_gemm_4x12c1__generic", Tier: cpu.Generic, MR: 4, NR: 12, KR: 1, Words: words4x12, Pack: pack4x12, Tile: tile4x12},
 }
 
 // Int8Weights is the weights of an integer convolution or matrix product as they lie in a model.

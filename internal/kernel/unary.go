@@ -52,7 +52,7 @@ func (k *UnaryF32) Run(dst, src []float32) {
 	switch k.Op {
 	case Clip:
 		for i, x := range src {
-			dst[i] = limit(x, alpha, beta)
+			dst[i] = min(max(x, alpha), beta) // no branch; NaN stays NaN
 		}
 	case LeakyRelu:
 		for i, x := range src {
