@@ -57,7 +57,7 @@ type Work struct {
 	Tasks int
 	// Prepare, if there is one, is called first, by the goroutine that runs the step.
 	Prepare func()
-	Run   func(begin, end, worker int) // computes tasks begin … end−1 with the scratch space of worker
+	Run     func(begin, end, worker int) // computes tasks begin … end−1 with the scratch space of worker
 	// Call is for steps that can fail or that allocate; it runs on the calling goroutine.
 	Call func(ctx context.Context) error
 }
