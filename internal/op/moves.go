@@ -496,7 +496,8 @@ func (o *Gather) Infer(c *Inference) error {
 	if err != nil {
 		return err
 	}
-	shape := slices.Concat(graph.Shape{}, x[:axis], indices, x[axis+1:])
+	shape := append(graph.Shape{}, x[:axis]...) // never nil: a scalar of a vector has a known rank
+	shape = append(append(shape, indices...), x[axis+1:]...)
 	c.SetOut(0, movedType(c), shape)
 	data, ok := c.Data(0)
 	at, known := c.Ints(1)
