@@ -69,7 +69,23 @@ var lowerings = map[string][]lowering{
 	"ReduceSum":       {{float, lowerReduce(kernel.ReduceSum)}, {integer, lowerReduceInteger(kernel.ReduceSum)}},
 	"ReduceSumSquare": {{float, lowerReduce(kernel.ReduceSumSquare)}},
 
+	// Views and copies.
+	"Concat":    {{float | integer, lowerConcat}},
+	"Expand":    {{float | integer, moving(expand)}},
+	"Flatten":   {{float | integer, lowerView}},
+	"Gather":    {{float | integer, lowerGather}},
+	"Identity":  {{float | integer, lowerView}},
+	"Pad":       {{float | integer, moving(pad)}},
+	"Reshape":   {{float | integer, lowerView}},
+	"Slice":     {{float | integer, moving(slice)}},
+	"Split":     {{float | integer, lowerSplit}},
+	"Squeeze":   {{float | integer, lowerView}},
+	"Tile":      {{float | integer, moving(tile)}},
+	"Transpose": {{float | integer, lowerTranspose}},
+	"Unsqueeze": {{float | integer, lowerView}},
+
 	// Changes of representation.
+	"Cast":       {{float, lowerCast}},
 	"Dequantize": {{float, lowerDequantize}},
 	"Quantize":   {{float, lowerQuantize}},
 	"Requantize": {{float | integer, lowerTable}},
