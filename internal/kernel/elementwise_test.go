@@ -327,3 +327,20 @@ func TestRequantizeTable(t *testing.T) {
 		}
 	}
 }
+
+func TestLookupChannels(t *testing.T) {
+	r := random(7)
+	tables := make([][256]byte, 3)
+	for c := range tables {
+		copy(tables[c][:], randomCodes(r, 256))
+	}
+	src := randomCodes(r, 3*7)
+	dst := make([]byte, len(src))
+	LookupChannels(dst, src, tables)
+	for i, got := range dst {
+		if want := tables[i%3][src[i]]; got != want {
+			t.Fatalf("element %d is %d, want %d", i, got, want)
+		}
+	}
+	LookupChannels(nil, nil, nil)
+}

@@ -296,33 +296,3 @@ func TestSoftmaxInt8(t *testing.T) {
 		}
 	}
 }
-
-func TestInstanceNormF32(t *testing.T) {
-	r := random(5)
-	k := InstanceNormF32{Batch: 3, Pixels: 20, Channels: 4, Scale: randomFloats(r, 4), Bias: randomFloats(r, 4), Epsilon: 1e-5}
-	in := randomFloats(r, 3*20*4)
-	scratch := AlignedScratch(k.Scratch())
-	out := inPieces(t, r, k.Units(), func() ([]float32, func(int, int)) {
-		out := make([]float32, len(in))
-		return out, func(start, end int) { k.Run(out, in, start, end, scratch) }
-	})
-	for n := range 3 {
-		for c := range 4 {
-			sum, squares := 0.0, 0.0
-			for p := range 20 {
-				v := float64(in[(n*20+p)*4+c])
-				sum += v
-				squares += v * v
-			}
-			mean := sum / 20
-			deviation := math.Sqrt(squares/20 - mean*mean + 1e-5)
-			for p := range 20 {
-				at := (n*20+p)*4 + c
-				want := (float64(in[at])-mean)/deviation*float64(k.Scale[c]) + float64(k.Bias[c])
-				if !near(float64(out[at]), want, 3) {
-					t.Fatalf("element %d is %v, want %v", at, out[at], want)
-				}
-			}
-		}
-	}
-}

@@ -1,10 +1,6 @@
 package kernel
 
-import (
-	"math"
-
-	"github.com/octet-nn/octet/internal/numeric"
-)
+import "github.com/octet-nn/octet/internal/numeric"
 
 // SoftmaxF32 is softmax, or its logarithm, along the middle dimension of Outer × Size × Inner elements. The output
 // may be the same memory as the input. Its pieces are the rows along which numbers add up to one.
@@ -90,53 +86,6 @@ func (k *SoftmaxInt8) Run(out, in []byte, start, end int) {
 		for i := first; i <= last; i += k.inner {
 			term := k.terms[greatest-(in[i]^flip)]
 			out[i] = byte(numeric.SoftmaxCode(term, sum, k.scale, k.zeroPoint, k.lowest, k.highest))
-		}
-	}
-}
-
-// InstanceNormF32 normalizes each channel of each NHWC image to mean 0 and variance 1, then scales and shifts it.
-// Its pieces are the images.
-type InstanceNormF32 struct {
-	Batch, Pixels, Channels int
-	Scale, Bias             []float32 // per channel
-	Epsilon                 float32
-}
-
-// Units is how many pieces the work has.
-func (k *InstanceNormF32) Units() int { return k.Batch }
-
-// Scratch is how many bytes of scratch Run needs.
-func (k *InstanceNormF32) Scratch() int { return 2 * carved[float64](k.Channels) }
-
-// Run computes the pieces [start, end).
-func (k *InstanceNormF32) Run(out, in []float32, start, end int, scratch []byte) {
-	mean, variance := carve[float64](&scratch, k.Channels), carve[float64](&scratch, k.Channels)
-	image := k.Pixels * k.Channels
-	for unit := start; unit < end; unit++ {
-		x, y := in[unit*image:(unit+1)*image], out[unit*image:(unit+1)*image]
-		clear(mean)
-		clear(variance)
-		for row := x; len(row) > 0; row = row[k.Channels:] {
-			for c, v := range row[:k.Channels] {
-				mean[c] += float64(v)
-			}
-		}
-		for c := range mean {
-			mean[c] /= float64(k.Pixels)
-		}
-		for row := x; len(row) > 0; row = row[k.Channels:] {
-			for c, v := range row[:k.Channels] {
-				d := float64(v) - mean[c]
-				variance[c] += float64(d * d)
-			}
-		}
-		for c, v := range variance {
-			variance[c] = float64(k.Scale[c]) / math.Sqrt(v/float64(k.Pixels)+float64(k.Epsilon))
-		}
-		for i := 0; i < len(x); i += k.Channels {
-			for c, v := range x[i : i+k.Channels] {
-				y[i+c] = float32(float64((float64(v)-mean[c])*variance[c]) + float64(k.Bias[c]))
-			}
 		}
 	}
 }

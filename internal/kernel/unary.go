@@ -190,3 +190,18 @@ func Lookup(dst, src []byte, table *[256]byte) {
 		dst[i] = table[x]
 	}
 }
+
+// LookupChannels is Lookup with a table per channel, the innermost dimension (a PRelu of codes, say). dst may be src;
+// split it between pixels.
+func LookupChannels(dst, src []byte, tables [][256]byte) {
+	channels := len(tables)
+	if channels == 0 {
+		return
+	}
+	for len(dst) >= channels {
+		for c, x := range src[:channels] {
+			dst[c] = tables[c][x]
+		}
+		dst, src = dst[channels:], src[channels:]
+	}
+}
