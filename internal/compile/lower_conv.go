@@ -50,7 +50,7 @@ func isDepthwise(f kernel.Filter) bool { return f.Inputs == 1 && f.Groups > 1 }
 func lowerConvFloat(b *builder, n *graph.Node) (prepared, error) {
 	o := n.Op.(*op.Conv)
 	f, ok := filter(n.Input(1), o.Filter, o.Groups())
-	if !ok || o.Layout != op.NHWC || !isFloat32(n.Input(0)) {
+	if !ok || !isFloat32(n.Input(0)) {
 		return nil, nil
 	}
 	weights, err := realConstant(n.Input(1))
@@ -66,18 +66,24 @@ func lowerConvFloat(b *builder, n *graph.Node) (prepared, error) {
 	if isDepthwise(f) {
 		depthwise := b.kernels.PackDepthwiseF32(packed)
 		return func(c *planning) error {
-			x, y := c.in(0), c.out(0)
+			x, y, finish, err := c.spatial(o.Layout)
+			if err != nil {
+				return err
+			}
 			k := &kernel.DepthwiseF32{Weights: depthwise, Window: convWindow(o, f, x, y), Epilogue: epilogue}
 			emitScratched[float32, float32](c, "depthwise_f32", k, y, x)
-			return nil
+			return finish()
 		}, nil
 	}
 	product := b.kernels.PackF32(packed)
 	return func(c *planning) error {
-		x, y := c.in(0), c.out(0)
+		x, y, finish, err := c.spatial(o.Layout)
+		if err != nil {
+			return err
+		}
 		k := &kernel.ConvF32{Weights: product, Window: convWindow(o, f, x, y), Epilogue: epilogue}
 		emitScratched[float32, float32](c, "conv_f32", k, y, x)
-		return nil
+		return finish()
 	}, nil
 }
 

@@ -151,7 +151,7 @@ func zeroPointOf(k integerKernel) *int32 {
 func lowerConvInteger(b *builder, n *graph.Node) (prepared, error) {
 	o := n.Op.(*op.Conv)
 	f, ok := filter(n.Input(1), o.Filter, o.Groups())
-	if !ok || o.Layout != op.NHWC {
+	if !ok {
 		return nil, nil
 	}
 	p, ok := newIntegerProduct(n, f, o.Filter.Output(len(n.Input(1).Const.Shape())), o.Clamp)
@@ -163,23 +163,29 @@ func lowerConvInteger(b *builder, n *graph.Node) (prepared, error) {
 		depthwise := b.kernels.PackDepthwiseInt8(p.weights)
 		p.weights.Data = nil
 		return func(c *planning) error {
-			x, y := c.in(0), c.out(0)
+			x, y, finish, err := c.spatial(o.Layout)
+			if err != nil {
+				return err
+			}
 			w := convWindow(o, f, x, y)
 			p.emit(c, "depthwise_int8", x, y, func(input kernel.Int8Operand, e kernel.Epilogue) integerKernel {
 				return &kernel.DepthwiseInt8{Weights: depthwise, Window: w, Signed: input.Signed, ZeroPoint: input.ZeroPoint, Epilogue: e}
 			})
-			return nil
+			return finish()
 		}, nil
 	}
 	product := b.kernels.PackInt8(p.weights)
 	p.weights.Data = nil
 	return func(c *planning) error {
-		x, y := c.in(0), c.out(0)
+		x, y, finish, err := c.spatial(o.Layout)
+		if err != nil {
+			return err
+		}
 		w := convWindow(o, f, x, y)
 		p.emit(c, "conv_int8", x, y, func(input kernel.Int8Operand, e kernel.Epilogue) integerKernel {
 			return &kernel.ConvInt8{Weights: product, Window: w, Signed: input.Signed, ZeroPoint: input.ZeroPoint, Epilogue: e}
 		})
-		return nil
+		return finish()
 	}, nil
 }
 

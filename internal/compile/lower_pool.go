@@ -39,9 +39,9 @@ func (p pooling) window(x, y *place) kernel.AverageWindow {
 	return w
 }
 
-// suits reports whether package kernel has the pool: channels last, one or two spatial dimensions, one result.
+// suits reports whether package kernel has the pool: one or two spatial dimensions, one result.
 func (p pooling) suits(n *graph.Node) bool {
-	return p.layout == op.NHWC && isPlanar(n.Input(0)) && (len(n.Outputs) < 2 || n.Outputs[1] == nil)
+	return isPlanar(n.Input(0)) && (len(n.Outputs) < 2 || n.Outputs[1] == nil)
 }
 
 func lowerMaxPool(_ *builder, n *graph.Node) (prepared, error) {
@@ -51,9 +51,12 @@ func lowerMaxPool(_ *builder, n *graph.Node) (prepared, error) {
 	}
 	if isFloat32(n.Input(0)) {
 		return func(c *planning) error {
-			x, y := c.in(0), c.out(0)
+			x, y, finish, err := c.spatial(p.layout)
+			if err != nil {
+				return err
+			}
 			emitScratched[float32, float32](c, "max_pool_f32", &kernel.MaxPoolF32{Window: p.window(x, y).Window}, y, x)
-			return nil
+			return finish()
 		}, nil
 	}
 	q, ok := codesOf(n.Input(0))
@@ -61,9 +64,12 @@ func lowerMaxPool(_ *builder, n *graph.Node) (prepared, error) {
 		return nil, nil
 	}
 	return func(c *planning) error {
-		x, y := c.in(0), c.out(0)
+		x, y, finish, err := c.spatial(p.layout)
+		if err != nil {
+			return err
+		}
 		emitScratched[byte, byte](c, "max_pool_int8", &kernel.MaxPoolInt8{Window: p.window(x, y).Window, Signed: q.Signed}, y, x)
-		return nil
+		return finish()
 	}, nil
 }
 
@@ -73,9 +79,12 @@ func lowerAveragePoolFloat(_ *builder, n *graph.Node) (prepared, error) {
 		return nil, nil
 	}
 	return func(c *planning) error {
-		x, y := c.in(0), c.out(0)
+		x, y, finish, err := c.spatial(p.layout)
+		if err != nil {
+			return err
+		}
 		emitScratched[float32, float32](c, "average_pool_f32", &kernel.AveragePoolF32{Window: p.window(x, y)}, y, x)
-		return nil
+		return finish()
 	}, nil
 }
 
@@ -87,18 +96,21 @@ func lowerAveragePoolInteger(_ *builder, n *graph.Node) (prepared, error) {
 		return nil, nil
 	}
 	return func(c *planning) error {
-		x, y := c.in(0), c.out(0)
+		x, y, finish, err := c.spatial(p.layout)
+		if err != nil {
+			return err
+		}
 		k := &kernel.AveragePoolInt8{Window: p.window(x, y), Input: in.Int8Operand,
 			Scale: out.Scale, ZeroPoint: out.ZeroPoint, Lowest: out.lowest, Highest: out.highest}
 		emitScratched[byte, byte](c, "average_pool_int8", k, y, x)
-		return nil
+		return finish()
 	}, nil
 }
 
 // lowerInstanceNormalization is InstanceNormalization with constant scale and bias.
 func lowerInstanceNormalization(b *builder, n *graph.Node) (prepared, error) {
 	o := n.Op.(*op.InstanceNormalization)
-	if o.Layout != op.NHWC || !isFloat32(n.Inputs...) {
+	if !isFloat32(n.Inputs...) {
 		return nil, nil
 	}
 	scale, err := realConstant(n.Input(1))
@@ -111,11 +123,14 @@ func lowerInstanceNormalization(b *builder, n *graph.Node) (prepared, error) {
 	}
 	b.pack(n, 1, 2)
 	return func(c *planning) error {
-		x, y := c.in(0), c.out(0)
+		x, y, finish, err := c.spatial(o.Layout)
+		if err != nil {
+			return err
+		}
 		channels := len(scale)
 		k := &kernel.InstanceNormF32{Batch: x.shape[0], Pixels: x.len() / max(x.shape[0]*channels, 1), Channels: channels,
 			Scale: scale, Bias: bias, Epsilon: o.Epsilon}
 		emitScratched[float32, float32](c, "instance_norm_f32", k, y, x)
-		return nil
+		return finish()
 	}, nil
 }

@@ -53,8 +53,7 @@ func (c *planning) shapeOf(i int) []int {
 func lowerTranspose(*builder, *graph.Node) (prepared, error) {
 	return func(c *planning) error {
 		x := c.in(0)
-		element, ok := elementBytes(x)
-		if !ok {
+		if _, ok := elementBytes(x); !ok {
 			return reference(c)
 		}
 		perm, err := c.node.Op.(*op.Transpose).Permutation(len(x.shape))
@@ -65,12 +64,7 @@ func lowerTranspose(*builder, *graph.Node) (prepared, error) {
 			c.alias()
 			return nil
 		}
-		k, err := kernel.NewTranspose(element, x.shape, perm)
-		if err != nil {
-			return err
-		}
-		emitUnary[byte, byte](c, "transpose", &k, c.out(0), x)
-		return nil
+		return c.emitTranspose(c.out(0), x, perm)
 	}, nil
 }
 

@@ -193,7 +193,11 @@ func (l *planner) node(i int, n *graph.Node) error {
 		return nil
 	}
 	cost := macs(n)
-	added[len(added)-1].MACs = cost
+	main := len(added) - 1
+	for main > 0 && added[main].Kernel == transposeKernel {
+		main--
+	}
+	added[main].MACs = cost
 	for i := range added {
 		added[i].Small = cost < smallMACs && c.elements() < smallElements
 	}
