@@ -38,6 +38,37 @@ func BenchmarkGemm(b *testing.B) {
 	}
 }
 
+func BenchmarkConv(b *testing.B) {
+	r := random(1)
+	for _, shape := range []convCase{
+		newConvCase("3x3x64to64", 1, 28, 28, 64, 64, 1, 3, 3, 1, 1, 1, 1, [4]int{1, 1, 1, 1}),
+		newConvCase("3x3x3to32", 1, 112, 112, 3, 32, 1, 3, 3, 2, 2, 1, 1, [4]int{0, 0, 1, 1}),
+	} {
+		w, f := shape.window, shape.filter
+		inputs, outputs := w.Batch*w.InHeight*w.InWidth*w.Channels, w.pixels()*f.Outputs
+		for _, tier := range cpu.Available() {
+			s := For(tier)
+			b.Run(fmt.Sprintf("int8/%s/%v", shape.name, tier), func(b *testing.B) {
+				k := ConvInt8{s.PackInt8(Int8Weights{Filter: f, Data: randomCodes(r, f.Outputs*f.depth()), Signed: true}), w, false, 3,
+					Epilogue{Multiplier: []float32{0.0002}, Highest: 255}}
+				in, out, scratch := randomCodes(r, inputs), make([]byte, outputs), AlignedScratch(k.Scratch())
+				for b.Loop() {
+					k.Run(Destination{Codes: out}, in, 0, k.Units(), scratch)
+				}
+				reportMACs(b, outputs*f.depth())
+			})
+			b.Run(fmt.Sprintf("f32/%s/%v", shape.name, tier), func(b *testing.B) {
+				k := ConvF32{s.PackF32(F32Weights{Filter: f, Data: randomFloats(r, f.Outputs*f.depth())}), w, EpilogueF32{Greatest: 6}}
+				in, out, scratch := randomFloats(r, inputs), make([]float32, outputs), AlignedScratch(k.Scratch())
+				for b.Loop() {
+					k.Run(out, in, 0, k.Units(), scratch)
+				}
+				reportMACs(b, outputs*f.depth())
+			})
+		}
+	}
+}
+
 func BenchmarkDepthwise(b *testing.B) {
 	r := random(1)
 	shape := newConvCase("", 1, 28, 28, 128, 128, 128, 3, 3, 1, 1, 1, 1, [4]int{1, 1, 1, 1})

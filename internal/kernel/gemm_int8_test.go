@@ -189,6 +189,32 @@ func TestGemmInt8(t *testing.T) {
 	})
 }
 
+// Random windows: whatever combination of sizes, strides, dilations, pads and groups nobody thought of.
+func TestRandomWindows(t *testing.T) {
+	forEachTier(t, func(t *testing.T, s Set) {
+		r := random(11)
+		from := func(least, greatest int) int { return least + r.IntN(greatest-least+1) }
+		for range 150 {
+			groups, kh, kw, dh, dw := from(1, 3), from(1, 4), from(1, 4), from(1, 3), from(1, 3)
+			pads := [4]int{from(0, 4), from(0, 4), from(0, 4), from(0, 4)}
+			h, w := from(max(1, dh*(kh-1)+1-pads[0]-pads[2]), 14), from(max(1, dw*(kw-1)+1-pads[1]-pads[3]), 14)
+			shape := newConvCase("", from(1, 2), h, w, groups*from(1, 6), groups*from(1, 14), groups, kh, kw, from(1, 4), from(1, 4), dh, dw, pads)
+			f := &shape.filter
+			c := newInt8Case(r, r.IntN(3), f.Outputs, f.depth())
+			in := randomCodes(r, shape.window.Batch*h*w*shape.window.Channels)
+			weights := randomCodes(r, f.Outputs*f.depth())
+			packed := Int8Weights{*f, weights, c.weightSigned, c.weightZero}
+			k := ConvInt8{s.PackInt8(packed), shape.window, c.signed, c.zero, c.epilogue()}
+			scratch := AlignedScratch(k.Scratch())
+			t.Run(fmt.Sprintf("%+v", shape), func(t *testing.T) {
+				checkInt8(t, r, &shape, &c, in, weights, k.Units(), func(out Destination, start, end int) {
+					k.Run(out, in, start, end, scratch)
+				})
+			})
+		}
+	})
+}
+
 // The largest magnitudes in every lane, longer than a lane can hold without being emptied.
 func TestGemmInt8Extremes(t *testing.T) {
 	forEachTier(t, func(t *testing.T, s Set) {
