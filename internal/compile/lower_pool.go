@@ -106,31 +106,3 @@ func lowerAveragePoolInteger(_ *builder, n *graph.Node) (prepared, error) {
 		return finish()
 	}, nil
 }
-
-// lowerInstanceNormalization is InstanceNormalization with constant scale and bias.
-func lowerInstanceNormalization(b *builder, n *graph.Node) (prepared, error) {
-	o := n.Op.(*op.InstanceNormalization)
-	if !isFloat32(n.Inputs...) {
-		return nil, nil
-	}
-	scale, err := realConstant(n.Input(1))
-	if scale == nil || err != nil {
-		return nil, err
-	}
-	bias, err := realConstant(n.Input(2))
-	if bias == nil || err != nil {
-		return nil, err
-	}
-	b.pack(n, 1, 2)
-	return func(c *planning) error {
-		x, y, finish, err := c.spatial(o.Layout)
-		if err != nil {
-			return err
-		}
-		channels := len(scale)
-		k := &kernel.InstanceNormF32{Batch: x.shape[0], Pixels: x.len() / max(x.shape[0]*channels, 1), Channels: channels,
-			Scale: scale, Bias: bias, Epsilon: o.Epsilon}
-		emitScratched[float32, float32](c, "instance_norm_f32", k, y, x)
-		return finish()
-	}, nil
-}

@@ -44,9 +44,3 @@ func TestPoolInOneDimension(t *testing.T) {
 	s.check(s.node(&op.MaxPool{KernelShape: []int{4}, Strides: []int{3}, Layout: op.NHWC}, x),
 		s.node(&op.GlobalAveragePool{Layout: op.NHWC}, x))
 }
-
-func TestInstanceNormalization(t *testing.T) {
-	s := newSketch(t, 1)
-	x := s.input(tensor.Float32, nil, 1, 9, 7, 11)
-	s.check(s.node(&op.InstanceNormalization{Epsilon: 1e-5, Layout: op.NHWC}, x, s.constant(s.floats(11), nil), s.constant(s.floats(11), nil)))
-}

@@ -36,6 +36,8 @@ var lowerings = map[string][]lowering{
 	"GlobalAveragePool":     {{float, lowerAveragePoolFloat}, {integer, lowerAveragePoolInteger}},
 	"GlobalMaxPool":         {{float | integer, lowerMaxPool}},
 	"InstanceNormalization": {{float, lowerInstanceNormalization}},
+	"BatchNormalization":    {{float, lowerBatchNormalization}},
+	"LayerNormalization":    {{float, lowerLayerNormalization}},
 	"MatMul":                {{realProducts, lowerMatMulFloat}, {float, lowerMatMulComputed}, {codeProducts, lowerMatrixInteger}},
 	"MaxPool":               {{float | integer, lowerMaxPool}},
 
@@ -85,10 +87,11 @@ var lowerings = map[string][]lowering{
 	"Unsqueeze": {{float | integer, lowerView}},
 
 	// Changes of representation.
-	"Cast":       {{float, lowerCast}},
-	"Dequantize": {{float, lowerDequantize}},
-	"Quantize":   {{float, lowerQuantize}},
-	"Requantize": {{float | integer, lowerTable}},
+	"Cast":         {{float, lowerCast}},
+	"Dequantize":   {{float, lowerDequantize}},
+	"FakeQuantize": {{float, lowerFakeQuantize}},
+	"Quantize":     {{float, lowerQuantize}},
+	"Requantize":   {{float | integer, lowerTable}},
 }
 
 // lower rewrites the graph into the form that kernels want.
