@@ -52,3 +52,13 @@ func unknowns(n int) graph.Shape {
 	}
 	return s
 }
+
+// joinShapes puts ranked shapes one after the other. The result is ranked even if it is a scalar's, which
+// slices.Concat would make nil.
+func joinShapes(shapes ...graph.Shape) graph.Shape {
+	joined := graph.Shape{}
+	for _, s := range shapes {
+		joined = append(joined, s...)
+	}
+	return joined
+}

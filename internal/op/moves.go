@@ -139,6 +139,9 @@ func strided(shape, strides []int, first int) func(i int) int {
 
 // Infer adds up the sizes along the axis.
 func (o *Concat) Infer(c *Inference) error {
+	if len(c.Node.Inputs) == 0 {
+		return fmt.Errorf("it joins nothing")
+	}
 	dtype := movedType(c)
 	var shape graph.Shape
 	axis := 0
@@ -203,7 +206,8 @@ func (o *Concat) Evaluate(c *Evaluation) error {
 	shape := slices.Clone(first.Shape())
 	shape[axis] = 0
 	for _, x := range c.in {
-		if len(x.Shape()) != len(shape) || x.DType() != first.DType() {
+		if len(x.Shape()) != len(shape) || x.DType() != first.DType() ||
+			!slices.Equal(x.Shape()[:axis], shape[:axis]) || !slices.Equal(x.Shape()[axis+1:], shape[axis+1:]) {
 			return fmt.Errorf("operands %s and %s cannot be joined", first, x)
 		}
 		shape[axis] += x.Shape()[axis]
@@ -214,8 +218,8 @@ func (o *Concat) Evaluate(c *Evaluation) error {
 	at := 0
 	for _, x := range c.in {
 		part := product(x.Shape()[axis:]) * size / 8
-		if product(x.Shape()[:axis]) != product(shape[:axis]) || part*8 != product(x.Shape()[axis:])*size {
-			return fmt.Errorf("operands %s and %s cannot be joined", first, x)
+		if part*8 != product(x.Shape()[axis:])*size {
+			return fmt.Errorf("rows of %s do not end on whole bytes", x)
 		}
 		for outer := range product(shape[:axis]) {
 			copy(out.Bytes()[outer*row+at:][:part], x.Bytes()[outer*part:])
@@ -401,7 +405,7 @@ func (o *Slice) Infer(c *Inference) error {
 			return err
 		}
 		shape[axis] = graph.Fixed(p.Count)
-		if hasData && len(x) == 1 {
+		if hasData && len(x) == 1 && len(data) == x[0].Size {
 			out := make([]Int, p.Count)
 			for j := range out {
 				out[j] = data[p.First+j*p.Step]
@@ -496,8 +500,7 @@ func (o *Gather) Infer(c *Inference) error {
 	if err != nil {
 		return err
 	}
-	shape := append(graph.Shape{}, x[:axis]...) // never nil: a scalar of a vector has a known rank
-	shape = append(append(shape, indices...), x[axis+1:]...)
+	shape := joinShapes(x[:axis], indices, x[axis+1:])
 	c.SetOut(0, movedType(c), shape)
 	data, ok := c.Data(0)
 	at, known := c.Ints(1)

@@ -198,6 +198,9 @@ func (o *Pad) fill(c *Evaluation) (*tensor.Tensor, error) {
 	if value == nil {
 		return tensor.New(x.DType(), 1), nil
 	}
+	if value.DType() != x.DType() {
+		return nil, fmt.Errorf("padding value %s for %s", value, x)
+	}
 	return value, nil
 }
 

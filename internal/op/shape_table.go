@@ -19,4 +19,13 @@ var shapeTable = []func() Operator{
 	func() Operator { return &Size{} },
 	func() Operator { return &ConstantOfShape{} },
 	func() Operator { return &Range{} },
+	func() Operator { return &GatherElements{} },
+	func() Operator { return &GatherND{} },
+	func() Operator { return &ScatterElements{} },
+	func() Operator { return &ScatterND{} },
+	func() Operator { return &OneHot{Axis: -1} },
+	func() Operator { return &NonZero{} },
+	func() Operator { return &Trilu{Upper: true} },
+	func() Operator { return &Compress{} },
+	func() Operator { return &ReverseSequence{BatchAxis: 1} },
 }

@@ -2,6 +2,7 @@ package op
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/tensor"
@@ -150,12 +151,11 @@ func (*Range) Infer(c *Inference) error {
 }
 
 func rangeCount(start, limit, delta float64) int {
-	n := (limit - start) / delta
-	count := int(n)
-	if float64(count) < n {
-		count++
+	n := math.Ceil((limit - start) / delta)
+	if !(n > 0) {
+		return 0
 	}
-	return max(count, 0)
+	return int(min(n, tensor.MaxElements+1)) // callers refuse more than MaxElements
 }
 
 // Evaluate counts up.
