@@ -269,7 +269,7 @@ func (o *Split) Infer(c *Inference) error {
 	}
 	given, known := c.Ints(1)
 	var sizes []int
-	if x[axis].Known() && (known || !c.Has(1)) {
+	if x[axis].Known() && (known || !c.Has(1)) && len(c.Node.Outputs) > 0 {
 		if sizes, err = o.sizes(given, x[axis].Size, len(c.Node.Outputs)); err != nil {
 			return err
 		}
@@ -281,6 +281,12 @@ func (o *Split) Infer(c *Inference) error {
 			shape[axis] = graph.Fixed(sizes[i])
 		}
 		c.SetOut(i, movedType(c), shape)
+	}
+	if data, ok := c.Data(0); ok && sizes != nil && len(x) == 1 && len(data) == x[0].Size {
+		for i, n := range sizes {
+			c.SetData(i, slices.Clone(data[:n]))
+			data = data[n:]
+		}
 	}
 	return nil
 }

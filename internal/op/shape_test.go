@@ -177,6 +177,13 @@ func TestExportersShapeArithmeticResolves(t *testing.T) {
 		{"ConstantOfShape of a Shape", func(c *chain, x *graph.Value) *graph.Value {
 			return c.node(&ConstantOfShape{}, c.node(&Shape{End: 2}, x))
 		}, "[N,8]"},
+		{"Shape, Split, Concat, Expand", func(c *chain, x *graph.Value) *graph.Value {
+			head := c.node(&Split{}, c.node(&Shape{ToEnd: true}, x), c.constant(ints(1, 3)))
+			tail := &graph.Value{}
+			n := c.Nodes[len(c.Nodes)-1]
+			n.Outputs = append(n.Outputs, tail)
+			return c.node(&Expand{}, c.constant(tensor.New(tensor.Float32)), c.node(&Concat{}, tail, head))
+		}, "[8,4,5,N]"},
 		{"NonZero depends on data", func(c *chain, x *graph.Value) *graph.Value { return c.node(&NonZero{}, x) }, "[4,?]"},
 		{"Slice of a symbol", func(c *chain, x *graph.Value) *graph.Value {
 			return c.node(&Slice{}, x, c.constant(ints(0, 1)), c.constant(ints(1<<63-1, -1)))
