@@ -1,6 +1,7 @@
 package op
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -60,7 +61,7 @@ var (
 		}
 		return a / b
 	}}
-	power = binary{math.Pow, func(a, b int64) int64 { return int64(math.Pow(float64(a), float64(b))) }}
+	power = binary{math.Pow, integerPower}
 )
 
 // Infer broadcasts.
@@ -80,6 +81,27 @@ func (o *Mod) Infer(c *Inference) error { return inferBinary(c, o.binary()) }
 
 // Infer broadcasts; the exponent's type does not matter.
 func (o *Pow) Infer(c *Inference) error { return inferBroadcast(c, c.In(0).DType) }
+
+// integerPower is a to the power of b, wrapping; negative powers are truncated towards 0.
+func integerPower(a, b int64) int64 {
+	if b < 0 {
+		switch {
+		case a == 1 || a == -1 && b%2 == 0:
+			return 1
+		case a == -1:
+			return -1
+		}
+		return 0
+	}
+	y := int64(1)
+	for ; b > 0; b >>= 1 {
+		if b&1 == 1 {
+			y *= a
+		}
+		a *= a
+	}
+	return y
+}
 
 func (o *Mod) binary() binary {
 	if o.Fmod {
@@ -142,18 +164,13 @@ func inferBinary(c *Inference, b binary) error {
 	if err := inferBroadcast(c, dtype); err != nil {
 		return err
 	}
-	x, ok := c.Data(0)
-	y, known := c.Data(1)
-	if !ok || !known || len(x) != len(y) && len(x) != 1 && len(y) != 1 || len(c.In(0).Shape) > 1 || len(c.In(1).Shape) > 1 {
+	left, right, ok := knownPairs(c)
+	if !ok {
 		return nil
 	}
-	n := max(len(x), len(y))
-	if len(x) == 0 || len(y) == 0 {
-		n = 0
-	}
-	data := make([]Int, n)
+	data := make([]Int, len(left))
 	for i := range data {
-		if p, q := at(x, i), at(y, i); p.Known && q.Known {
+		if p, q := left[i], right[i]; p.Known && q.Known {
 			data[i] = Literal(b.integer(p.Value, q.Value))
 		}
 	}
@@ -166,14 +183,15 @@ func (o *Add) Evaluate(c *Evaluation) error {
 	if c.Node.Compute == graph.Integer {
 		return evaluateSum(c, o.Clamp, numeric.AddCode)
 	}
-	if err := evaluateBinary(c, addition); err != nil {
+	if o.Clamp == nil {
+		return evaluateBinary(c, addition)
+	}
+	if err := wantFloats(c, 0, 1); err != nil {
 		return err
 	}
-	if o.Clamp != nil {
-		y := c.out[0]
-		c.Set(0, FromFloat32s(y.DType(), y.Shape(), convert(Float32s(y), o.Clamp.Apply)))
-	}
-	return nil
+	// Limits are exact as float32, so limiting before or after rounding is the same.
+	limit := clip(float64(o.Clamp.Min), float64(o.Clamp.Max))
+	return evaluateBinary(c, binary{real: func(a, b float64) float64 { return limit(a + b) }})
 }
 
 // Evaluate subtracts; on codes by numeric.SubCode.
@@ -188,6 +206,9 @@ func (o *Sub) Evaluate(c *Evaluation) error {
 func (o *Mul) Evaluate(c *Evaluation) error {
 	if c.Node.Compute != graph.Integer {
 		return evaluateBinary(c, multiply)
+	}
+	if err := wantPerTensor(c.Node, 2); err != nil {
+		return err
 	}
 	qa, qb, qy := c.InQuant(0), c.InQuant(1), c.OutQuant(0)
 	m := numeric.MulMultiplier(qa.Scale[0], qb.Scale[0], qy.Scale[0])
@@ -272,6 +293,9 @@ func onCodes(c *Evaluation, f func(a, b int32) int32) error {
 
 // onReals applies a function to the reals that two codes stand for and quantizes the result.
 func onReals(c *Evaluation, f func(a, b float32) float32) error {
+	if err := wantPerTensor(c.Node, 2); err != nil {
+		return err
+	}
 	qa, qb, qy := c.InQuant(0), c.InQuant(1), c.OutQuant(0)
 	lowest, highest := CodeLimits(c.Node.Outputs[0].Type, nil)
 	return onCodes(c, func(a, b int32) int32 {
@@ -282,6 +306,9 @@ func onReals(c *Evaluation, f func(a, b float32) float32) error {
 
 // evaluateSum applies numeric.AddCode or SubCode.
 func evaluateSum(c *Evaluation, clamp *Clamp, code func(a, zeroA int32, ratioA float32, b, zeroB int32, ratioB float32, zero, lowest, highest int32) int32) error {
+	if err := wantPerTensor(c.Node, 2); err != nil {
+		return err
+	}
 	qa, qb, qy := c.InQuant(0), c.InQuant(1), c.OutQuant(0)
 	ratioA, ratioB := numeric.Ratio(qa.Scale[0], qy.Scale[0]), numeric.Ratio(qb.Scale[0], qy.Scale[0])
 	lowest, highest := CodeLimits(c.Node.Outputs[0].Type, clamp)
@@ -315,6 +342,9 @@ func (o *PRelu) Evaluate(c *Evaluation) error {
 		return err
 	}
 	if c.Node.Compute == graph.Integer {
+		if err := errors.Join(wantPerTensor(c.Node, 1), wantFloats(c, 1)); err != nil {
+			return err
+		}
 		slope := c.Floats(1)
 		qx, qy := c.InQuant(0), c.OutQuant(0)
 		lowest, highest := CodeLimits(c.Node.Outputs[0].Type, nil)

@@ -22,11 +22,17 @@ var elementwiseTable = append(named(), []func() Operator{
 	func() Operator { return &Sum{} },
 	func() Operator { return &Mean{} },
 	func() Operator { return &Not{} },
+	func() Operator { return &BitwiseNot{} },
+	func() Operator { return &BitShift{} },
+	func() Operator { return &IsNaN{} },
+	func() Operator { return &IsInf{DetectNegative: true, DetectPositive: true} },
 	func() Operator { return &Where{} },
 	func() Operator { return &Softmax{Axis: -1} },
 	func() Operator { return &LogSoftmax{Axis: -1} },
 	func() Operator { return &Hardmax{Axis: -1} },
 	func() Operator { return &ArgMax{KeepDims: true} },
+	func() Operator { return &CumSum{} },
+	func() Operator { return &TopK{Axis: -1, Largest: true, Sorted: true} },
 }...)
 
 // named is the rows of operators whose name tells which member of a family they are.
@@ -40,6 +46,9 @@ func named() []func() Operator {
 	}
 	for _, is := range comparisons {
 		rows = append(rows, func() Operator { return &Comparison{is} })
+	}
+	for _, is := range bitwises {
+		rows = append(rows, func() Operator { return &Bitwise{is} })
 	}
 	return rows
 }

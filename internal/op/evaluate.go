@@ -128,6 +128,8 @@ func Float64s(t *tensor.Tensor) []float64 {
 		return tensor.Values[float64](t)
 	case t.DType().IsFloat():
 		return convert(Float32s(t), func(v float32) float64 { return float64(v) })
+	case t.DType() == tensor.Uint64:
+		return convert(tensor.Values[uint64](t), func(v uint64) float64 { return float64(v) })
 	}
 	return convert(Int64s(t), func(v int64) float64 { return float64(v) })
 }

@@ -2,7 +2,6 @@ package op
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/tensor"
@@ -49,6 +48,27 @@ func inferNary(c *Inference) error {
 	return inferBroadcast(c, dtype)
 }
 
+// knownPairs pairs up the integer values of operands 0 and 1 as far as they are known, broadcast; operands of more
+// than one dimension are not followed.
+func knownPairs(c *Inference) (left, right []Int, ok bool) {
+	x, ok := c.Data(0)
+	y, known := c.Data(1)
+	if !ok || !known || len(c.In(0).Shape) > 1 || len(c.In(1).Shape) > 1 {
+		return nil, nil, false
+	}
+	n := max(len(x), len(y))
+	if len(x) == 0 || len(y) == 0 {
+		n = 0
+	}
+	if n > 0 && (len(x) != n && len(x) != 1 || len(y) != n && len(y) != 1) {
+		return nil, nil, false
+	}
+	for i := range n {
+		left, right = append(left, at(x, i)), append(right, at(y, i))
+	}
+	return left, right, true
+}
+
 // Infer broadcasts.
 func (*Max) Infer(c *Inference) error { return inferNary(c) }
 
@@ -62,10 +82,10 @@ func (*Sum) Infer(c *Inference) error { return inferNary(c) }
 func (*Mean) Infer(c *Inference) error { return inferNary(c) }
 
 // Evaluate compares floats, integers or codes of one scale.
-func (*Max) Evaluate(c *Evaluation) error { return evaluateExtreme(c, math.Max, maxInt) }
+func (*Max) Evaluate(c *Evaluation) error { return evaluateExtreme(c, maxReal, maxInt) }
 
 // Evaluate compares floats, integers or codes of one scale.
-func (*Min) Evaluate(c *Evaluation) error { return evaluateExtreme(c, math.Min, minInt) }
+func (*Min) Evaluate(c *Evaluation) error { return evaluateExtreme(c, minReal, minInt) }
 
 // Evaluate adds.
 func (*Sum) Evaluate(c *Evaluation) error { return evaluateFold(c, addition.real, 1) }
@@ -88,6 +108,10 @@ func unified(n *graph.Node) (IntegerForm, error) {
 	}
 	return IntegerForm{Roles: roles, Range: RangeRule{Kind: Unified}, WeightAxis: -1}, nil
 }
+
+// The built-in max and min give NaN if either operand is NaN, as ONNX does; those of package math prefer infinities.
+func maxReal(a, b float64) float64 { return max(a, b) }
+func minReal(a, b float64) float64 { return min(a, b) }
 
 func maxInt(a, b int64) int64 { return max(a, b) }
 func minInt(a, b int64) int64 { return min(a, b) }
@@ -180,8 +204,28 @@ func NewComparison(name string) *Comparison {
 // Type is the ONNX name.
 func (o *Comparison) Type() string { return o.is.name }
 
-// Infer broadcasts.
-func (o *Comparison) Infer(c *Inference) error { return inferBroadcast(c, tensor.Bool) }
+// Infer broadcasts and compares integers that are known.
+func (o *Comparison) Infer(c *Inference) error {
+	if err := inferBroadcast(c, tensor.Bool); err != nil {
+		return err
+	}
+	left, right, ok := knownPairs(c)
+	if !ok {
+		return nil
+	}
+	data := make([]Int, len(left))
+	for i := range data {
+		if !left[i].Known || !right[i].Known {
+			continue
+		}
+		data[i] = Literal(0)
+		if o.is.ints(left[i].Value, right[i].Value) {
+			data[i] = Literal(1)
+		}
+	}
+	c.SetData(0, data)
+	return nil
+}
 
 // Evaluate compares.
 func (o *Comparison) Evaluate(c *Evaluation) error {
@@ -225,10 +269,13 @@ func (*Where) Infer(c *Inference) error {
 	if err := inferBroadcast(c, dtype); err != nil {
 		return err
 	}
-	which, ok := c.Ints(0)
+	which, ok := c.Data(0)
 	a, known := c.Data(1)
 	b, both := c.Data(2)
 	if !ok || !known || !both || len(which) == 0 || len(a) == 0 || len(b) == 0 {
+		return nil
+	}
+	if len(c.In(0).Shape) > 1 || len(c.In(1).Shape) > 1 || len(c.In(2).Shape) > 1 {
 		return nil
 	}
 	data := make([]Int, max(len(which), len(a), len(b)))
@@ -238,9 +285,12 @@ func (*Where) Infer(c *Inference) error {
 		}
 	}
 	for i := range data {
-		data[i] = at(b, i)
-		if at(which, i) != 0 {
+		switch w := at(which, i); {
+		case !w.Known:
+		case w.Value != 0:
 			data[i] = at(a, i)
+		default:
+			data[i] = at(b, i)
 		}
 	}
 	c.SetData(0, data)
@@ -260,6 +310,9 @@ func (*Where) Evaluate(c *Evaluation) error {
 		}
 	}
 	which := Int64s(c.In(0))
+	if c.In(1).DType() != c.In(2).DType() || c.In(1).DType().Bits() < 8 {
+		return fmt.Errorf("cannot choose between %s and %s", c.In(1), c.In(2))
+	}
 	out := tensor.New(c.In(1).DType(), shape...)
 	size := out.DType().Bits() / 8
 	for i := range product(shape) {

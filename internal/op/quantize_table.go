@@ -10,4 +10,5 @@ var quantizeTable = []func() Operator{
 	func() Operator { return &DequantizeLinear{Axis: 1} },
 	func() Operator { return &DynamicQuantizeLinear{} },
 	func() Operator { return &Cast{} },
+	func() Operator { return &CastLike{} },
 }

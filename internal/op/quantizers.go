@@ -35,7 +35,11 @@ func (*Quantize) Infer(c *Inference) error {
 
 // Infer keeps the shape.
 func (*Dequantize) Infer(c *Inference) error {
-	c.SetOut(0, tensor.Invalid, c.In(0).Shape)
+	dtype := tensor.Float32
+	if v := c.Node.Outputs[0]; v != nil && v.Type.DType != tensor.Invalid {
+		dtype = v.Type.DType // any floating-point type may be declared
+	}
+	c.SetOut(0, dtype, c.In(0).Shape)
 	return nil
 }
 
@@ -50,6 +54,9 @@ func (*Quantize) Evaluate(c *Evaluation) error {
 	q := c.OutQuant(0)
 	if q == nil {
 		return fmt.Errorf("its output is not quantized")
+	}
+	if err := wantFloats(c, 0); err != nil {
+		return err
 	}
 	x := c.In(0)
 	dtype := c.Node.Outputs[0].Type.DType
@@ -153,13 +160,19 @@ func (o *FakeQuantize) DType() tensor.DType {
 // Quant is the quantization that the node simulates, if scale and zero point are constants.
 func (o *FakeQuantize) Quant(n *graph.Node) (*graph.Quant, bool) {
 	scale, zero := n.Input(1), n.Input(2)
-	if scale == nil || scale.Const == nil || zero != nil && zero.Const == nil {
+	if scale == nil || scale.Const == nil || !scale.Const.DType().IsFloat() || zero != nil && zero.Const == nil {
 		return nil, false
 	}
 	q := &graph.Quant{Scale: Float32s(scale.Const), Axis: o.Axis, Block: o.Block, Narrow: o.Narrow}
+	if rank, ok := n.Inputs[0].Type.Rank(); ok && q.Axis < 0 {
+		q.Axis += rank
+	}
 	q.ZeroPoint = make([]int32, len(q.Scale))
 	if zero != nil {
 		points := Float64s(zero.Const)
+		if len(points) != 1 && len(points) != len(q.Scale) {
+			return nil, false
+		}
 		for i := range q.ZeroPoint {
 			q.ZeroPoint[i] = int32(math.RoundToEven(at(points, i)))
 		}
@@ -169,14 +182,26 @@ func (o *FakeQuantize) Quant(n *graph.Node) (*graph.Quant, bool) {
 
 // Evaluate quantizes and dequantizes.
 func (o *FakeQuantize) Evaluate(c *Evaluation) error {
+	if err := wantFloats(c, 0, 1); err != nil {
+		return err
+	}
+	if o.Bits < 0 || o.Bits > 16 {
+		return fmt.Errorf("codes of %d bits, wants at most 16", o.Bits)
+	}
 	x := c.In(0)
-	q := &graph.Quant{Scale: c.Floats(1), Axis: o.Axis, Block: o.Block}
+	q := &graph.Quant{Scale: c.Floats(1)}
 	q.ZeroPoint = make([]int32, len(q.Scale))
 	if c.Has(2) {
 		points := Float64s(c.In(2))
+		if len(points) != 1 && len(points) != len(q.Scale) {
+			return fmt.Errorf("zero point %s does not fit scale %s", c.In(2), c.In(1))
+		}
 		for i := range q.ZeroPoint {
 			q.ZeroPoint[i] = int32(math.RoundToEven(at(points, i)))
 		}
+	}
+	if err := alongChannels(q, x, o.Axis, o.Block); err != nil {
+		return err
 	}
 	lowest, highest := o.Limits()
 	channel := channelOf(x.Shape(), q)
@@ -235,20 +260,33 @@ func (o *QuantizeLinear) Infer(c *Inference) error {
 
 // linearQuant builds the quantization that the operands of QuantizeLinear and DequantizeLinear describe.
 func linearQuant(x, scale, zero *tensor.Tensor, axis, block int) (*graph.Quant, error) {
-	q := &graph.Quant{Scale: Float32s(scale), Block: block}
+	if !scale.DType().IsFloat() {
+		return nil, fmt.Errorf("scale is %s, wants floats", scale)
+	}
+	q := &graph.Quant{Scale: Float32s(scale)}
 	q.ZeroPoint = make([]int32, len(q.Scale))
 	if zero != nil {
-		if zero.Len() != len(q.Scale) {
+		if zero.Len() != len(q.Scale) || !zero.DType().IsInteger() {
 			return nil, fmt.Errorf("zero point %s does not fit scale %s", zero, scale)
 		}
 		q.ZeroPoint = Int32s(zero)
 	}
+	return q, alongChannels(q, x, axis, block)
+}
+
+// alongChannels completes a quantization of x with its axis and blocks; an error if it has not as many scales as they
+// take.
+func alongChannels(q *graph.Quant, x *tensor.Tensor, axis, block int) error {
+	if block < 0 {
+		return fmt.Errorf("blocks of %d elements", block)
+	}
+	q.Block = block
 	if len(q.Scale) == 1 && block == 0 {
-		return q, nil
+		return nil
 	}
 	var err error
 	if q.Axis, err = normalAxis(axis, len(x.Shape())); err != nil {
-		return nil, err
+		return err
 	}
 	size := x.Shape()[q.Axis]
 	want := size
@@ -256,9 +294,9 @@ func linearQuant(x, scale, zero *tensor.Tensor, axis, block int) (*graph.Quant, 
 		want = product(x.Shape()[:q.Axis]) * ((size + block - 1) / block) * product(x.Shape()[q.Axis+1:])
 	}
 	if len(q.Scale) != want {
-		return nil, fmt.Errorf("scale %s does not fit input %s along axis %d", scale, x, q.Axis)
+		return fmt.Errorf("%d scales do not fit input %s along axis %d", len(q.Scale), x, q.Axis)
 	}
-	return q, nil
+	return nil
 }
 
 // Evaluate rounds every element.
@@ -316,6 +354,9 @@ func (o *DequantizeLinear) Infer(c *Inference) error {
 // Evaluate multiplies out.
 func (o *DequantizeLinear) Evaluate(c *Evaluation) error {
 	x := c.In(0)
+	if !x.DType().IsInteger() {
+		return fmt.Errorf("input %s, wants integers", x)
+	}
 	q, err := linearQuant(x, c.In(1), c.In(2), o.Axis, o.BlockSize)
 	if err != nil {
 		return err
@@ -344,6 +385,9 @@ func (*DynamicQuantizeLinear) Infer(c *Inference) error {
 
 // Evaluate measures and rounds.
 func (*DynamicQuantizeLinear) Evaluate(c *Evaluation) error {
+	if err := wantFloats(c, 0); err != nil {
+		return err
+	}
 	values := c.Floats(0)
 	var least, greatest float32
 	for _, v := range values {
@@ -370,21 +414,53 @@ func (*Cast) Type() string { return "Cast" }
 // Infer changes the element type and follows integer values.
 func (o *Cast) Infer(c *Inference) error {
 	c.SetOut(0, o.To.DType, c.In(0).Shape)
-	if data, ok := c.Data(0); ok && (o.To.DType == tensor.Int64 || o.To.DType == tensor.Int32) {
+	return followCast(c, o.To.DType)
+}
+
+// followCast passes integer values that are known on to the result.
+func followCast(c *Inference, to tensor.DType) error {
+	data, ok := c.Data(0)
+	switch {
+	case !ok:
+	case to == tensor.Int64 || to == tensor.Int32:
 		c.SetData(0, data)
+	case to == tensor.Bool:
+		c.SetData(0, convert(data, func(n Int) Int {
+			if n.Known && n.Value != 0 {
+				n.Value = 1
+			}
+			return n
+		}))
 	}
 	return nil
 }
 
 // Evaluate converts.
-func (o *Cast) Evaluate(c *Evaluation) error {
+func (o *Cast) Evaluate(c *Evaluation) error { return evaluateCast(c, o.To.DType) }
+
+// CastLike is Cast to the element type of operand 1.
+type CastLike struct{}
+
+// Type is "CastLike".
+func (*CastLike) Type() string { return "CastLike" }
+
+// Infer changes the element type and follows integer values.
+func (*CastLike) Infer(c *Inference) error {
+	to := c.In(1).DType
+	c.SetOut(0, to, c.In(0).Shape)
+	return followCast(c, to)
+}
+
+// Evaluate converts.
+func (*CastLike) Evaluate(c *Evaluation) error { return evaluateCast(c, c.In(1).DType()) }
+
+func evaluateCast(c *Evaluation, to tensor.DType) error {
 	x := c.In(0)
-	to := o.To.DType
 	switch {
+	case to == tensor.Invalid:
+		return fmt.Errorf("the element type to convert to is not known")
 	case to == x.DType():
 		c.Set(0, x)
-	case to.IsFloat() && x.DType().IsFloat():
-		c.Set(0, FromFloat64s(to, x.Shape(), Float64s(x)))
 	case to.IsFloat():
 		c.Set(0, FromFloat64s(to, x.Shape(), Float64s(x)))
 	case to == tensor.Bool:

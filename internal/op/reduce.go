@@ -190,6 +190,9 @@ func (o *Reduce) Evaluate(c *Evaluation) error {
 		return g
 	}
 	if c.Node.Compute == graph.Integer && o.is.rule == Calibrated {
+		if err := wantPerTensor(c.Node, 1); err != nil {
+			return err
+		}
 		qx, qy := c.InQuant(0), c.OutQuant(0)
 		n := count
 		if o.is.name == "ReduceSum" {

@@ -65,6 +65,9 @@ func (o *Softmax) Evaluate(c *Evaluation) error {
 			}
 		})
 	}
+	if err := wantPerTensor(c.Node, 1); err != nil {
+		return err
+	}
 	x := c.In(0)
 	axis, err := normalAxis(o.Axis, len(x.Shape()))
 	if err != nil {
@@ -147,6 +150,9 @@ func rows(shape []int, axis int, visit func(index func(i int) int, n int)) {
 
 // alongAxis rewrites each row of floats in place.
 func alongAxis(c *Evaluation, axis int, rewrite func(row []float64)) error {
+	if err := wantFloats(c, 0); err != nil {
+		return err
+	}
 	x := c.In(0)
 	axis, err := normalAxis(axis, len(x.Shape()))
 	if err != nil {

@@ -108,6 +108,8 @@ type function struct {
 	// floatOnly functions come from package math: their last bits may differ by architecture, so there are no tables
 	// of them.
 	floatOnly bool
+	// integer is the function on integers that are not codes, exact for all of them; nil: by real.
+	integer func(int64) int64
 }
 
 // Function is any of the unary operators without attributes; the name tells which.
@@ -116,8 +118,18 @@ type Function struct{ is *function }
 // Type is the ONNX name.
 func (o *Function) Type() string { return o.is.name }
 
-// Infer keeps the type.
-func (o *Function) Infer(c *Inference) error { return inferUnary(c) }
+// Infer keeps the type and follows integer values.
+func (o *Function) Infer(c *Inference) error {
+	if data, ok := c.Data(0); ok && o.is.integer != nil {
+		c.SetData(0, convert(data, func(n Int) Int {
+			if !n.Known {
+				return Int{}
+			}
+			return Literal(o.is.integer(n.Value))
+		}))
+	}
+	return inferUnary(c)
+}
 
 // Real is the function itself.
 func (o *Function) Real(*graph.Node) (func(float64) float64, error) { return o.is.real, nil }
@@ -131,7 +143,14 @@ func (o *Function) Integer(n *graph.Node) (IntegerForm, error) {
 }
 
 // Evaluate applies the function.
-func (o *Function) Evaluate(c *Evaluation) error { return evaluateUnary(c, o) }
+func (o *Function) Evaluate(c *Evaluation) error {
+	x := c.In(0)
+	if c.Node.Compute == graph.Float && x.DType().IsInteger() && o.is.integer != nil {
+		c.Set(0, FromInt64s(x.DType(), x.Shape(), convert(Int64s(x), o.is.integer)))
+		return nil
+	}
+	return evaluateUnary(c, o)
+}
 
 var (
 	unitRange      = RangeRule{Kind: Fixed, Min: 0, Max: 1}
@@ -152,8 +171,8 @@ var functions = []*function{
 	{name: "Log", real: numeric.Log},
 	{name: "Sqrt", real: math.Sqrt},
 	{name: "Reciprocal", real: func(x float64) float64 { return 1 / x }},
-	{name: "Neg", real: func(x float64) float64 { return -x }},
-	{name: "Abs", real: math.Abs},
+	{name: "Neg", real: func(x float64) float64 { return -x }, integer: func(x int64) int64 { return -x }},
+	{name: "Abs", real: math.Abs, integer: func(x int64) int64 { return max(x, -x) }},
 	{name: "Sign", real: func(x float64) float64 {
 		switch {
 		case x > 0:
@@ -412,14 +431,19 @@ func (o *Clip) Evaluate(c *Evaluation) error {
 	if x.DType().IsInteger() { // int64 bounds do not fit a float64
 		values := Int64s(x)
 		lowest, highest := int64(math.MinInt64), int64(math.MaxInt64)
-		if c.Has(1) {
-			lowest = Int64s(c.In(1))[0]
-		}
-		if c.Has(2) {
-			highest = Int64s(c.In(2))[0]
+		for i, bound := range []*int64{&lowest, &highest} {
+			if c.Has(i + 1) {
+				var err error
+				if *bound, err = scalarInt(c, i+1); err != nil {
+					return err
+				}
+			}
 		}
 		c.Set(0, FromInt64s(x.DType(), x.Shape(), convert(values, func(v int64) int64 { return min(max(v, lowest), highest) })))
 		return nil
+	}
+	if err := wantFloats(c, 0); err != nil {
+		return err
 	}
 	lowest, highest := math.Inf(-1), math.Inf(1)
 	for i, bound := range []*float64{&lowest, &highest} {
