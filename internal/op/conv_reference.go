@@ -1,10 +1,6 @@
 package op
 
-import (
-	"fmt"
-
-	"github.com/octet-nn/octet/internal/graph"
-)
+import "fmt"
 
 // Evaluate computes the convolution by its definition, with operands reordered so that channels are innermost.
 func (o *Conv) Evaluate(c *Evaluation) error {
@@ -16,49 +12,41 @@ func (o *Conv) Evaluate(c *Evaluation) error {
 	if err != nil {
 		return err
 	}
-	f, err := o.filter(c.In(1).Shape())
+	s, f, err := o.slide(c.In(1).Shape(), channels, spatial)
 	if err != nil {
+		return err
+	}
+	if err := p.fits(f.outputs); err != nil {
 		return err
 	}
 	groups := o.Groups()
-	if channels != f.inputs*groups || f.outputs%groups != 0 || len(f.kernel) != len(spatial) {
-		return fmt.Errorf("filter %v does not fit the input %v with %d groups", c.In(1).Shape(), c.In(0).Shape(), groups)
+	if p.integer {
+		x := channelsLast(p.xi, o.Layout, batch, channels, s.inCount)
+		sums := convolve[int32, int32](x, filterRows(p.wi, c.In(1).Shape(), o.Filter), batch, groups, f, s)
+		setSums(c, p, sums, o.Layout, batch, f.outputs, s.out)
+		return nil
+	}
+	x := channelsLast(p.x, o.Layout, batch, channels, s.inCount)
+	sums := convolve[float32, float64](x, filterRows(p.w, c.In(1).Shape(), o.Filter), batch, groups, f, s)
+	setSums(c, p, sums, o.Layout, batch, f.outputs, s.out)
+	return nil
+}
+
+// slide checks a filter against an input and places its window.
+func (o *Conv) slide(filter []int, channels int, spatial []int) (slide, filterSizes, error) {
+	f, err := o.filter(filter)
+	if err != nil {
+		return slide{}, f, err
+	}
+	if groups := o.Groups(); channels != f.inputs*groups || f.outputs%groups != 0 || len(f.kernel) != len(spatial) {
+		return slide{}, f, fmt.Errorf("filter %v with %d groups does not fit %d channels and spatial sizes %v", filter, groups, channels, spatial)
 	}
 	w, err := o.window(f.kernel)
 	if err != nil {
-		return err
+		return slide{}, f, err
 	}
 	s, err := w.over(spatial)
-	if err != nil {
-		return err
-	}
-	shape := layoutSizes(o.Layout, batch, f.outputs, s.out)
-	back := func(index int) int { return index % f.outputs }
-	if !p.integer {
-		x := channelsLast(p.x, o.Layout, batch, channels, s.inCount)
-		sums := convolve[float32, float64](x, filterRows(p.w, c.In(1).Shape(), o.Filter), batch, groups, f, s)
-		values := make([]float32, len(sums))
-		for i, sum := range sums {
-			values[i] = p.real(sum, back(i))
-		}
-		c.SetFloats(0, shape, fromChannelsLast(values, o.Layout, batch, f.outputs, s.outCount))
-		return nil
-	}
-	x := channelsLast(p.xi, o.Layout, batch, channels, s.inCount)
-	sums := convolve[int32, int32](x, filterRows(p.wi, c.In(1).Shape(), o.Filter), batch, groups, f, s)
-	if c.Node.Compute == graph.Integer {
-		for i, sum := range sums {
-			sums[i] = p.code(sum, back(i))
-		}
-		c.SetCodes(0, shape, fromChannelsLast(sums, o.Layout, batch, f.outputs, s.outCount))
-		return nil
-	}
-	values := make([]float32, len(sums))
-	for i, sum := range sums {
-		values[i] = p.realOfSum(sum, back(i))
-	}
-	c.SetFloats(0, shape, fromChannelsLast(values, o.Layout, batch, f.outputs, s.outCount))
-	return nil
+	return s, f, err
 }
 
 // filterRows reorders a filter to output channel, kernel position, input channel of the group.

@@ -28,6 +28,9 @@ func (o *Gemm) Evaluate(c *Evaluation) error {
 	if err != nil {
 		return err
 	}
+	if err := p.fits(n); p.integer && err != nil { // the addend of floats may be any shape that broadcasts
+		return err
+	}
 	if !p.integer {
 		left, right := p.x, p.w
 		if o.TransA {
@@ -182,6 +185,9 @@ func (o *MatMul) Evaluate(c *Evaluation) error {
 	}
 	p, err := readProducts(c, o.Clamp)
 	if err != nil {
+		return err
+	}
+	if err := p.fits(n); err != nil {
 		return err
 	}
 	if !p.integer {

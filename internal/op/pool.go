@@ -94,9 +94,28 @@ func (o *MaxPool) Evaluate(c *Evaluation) error {
 		}
 	})
 	shape := layoutSizes(o.Layout, batch, channels, s.out)
-	c.Set(0, fromFloat64sOrInts(x.DType(), shape, fromChannelsLast(best, o.Layout, batch, channels, s.outCount)))
+	setCompared(c, shape, fromChannelsLast(best, o.Layout, batch, channels, s.outCount))
 	c.Set(1, tensor.Of(fromChannelsLast(where, o.Layout, batch, channels, s.outCount), shape...))
 	return nil
+}
+
+// setCompared sets output 0 to elements of operand 0 that were chosen by comparing: as they are or, between codes of
+// different quantization, requantized, or dequantized for a float result.
+func setCompared(c *Evaluation, shape []int, values []float64) {
+	qx, qy := c.InQuant(0), c.OutQuant(0)
+	switch {
+	case c.Node.Compute == graph.IntegerToFloat && qx.IsPerTensor():
+		c.SetFloats(0, shape, convert(values, func(v float64) float32 {
+			return numeric.Dequantize(int32(v), qx.ZeroPoint[0], qx.Scale[0])
+		}))
+	case c.Node.Compute == graph.Integer && qx.IsPerTensor() && qy.IsPerTensor() && !qx.Equal(qy):
+		lowest, highest := qy.Limits(c.OutDType(0))
+		c.SetCodes(0, shape, convert(values, func(v float64) int32 {
+			return numeric.RequantizeCode(int32(v), qx.ZeroPoint[0], qx.Scale[0], qy.ZeroPoint[0], qy.Scale[0], lowest, highest)
+		}))
+	default:
+		c.Set(0, fromFloat64sOrInts(c.In(0).DType(), shape, values))
+	}
 }
 
 // lowestOf is the value that every element of the type exceeds or equals.
@@ -193,10 +212,10 @@ func averageWindows(c *Evaluation, l Layout, s slide, divisor func(out, seen int
 	}
 	shape := layoutSizes(l, batch, channels, s.out)
 	if c.Node.Compute != graph.Integer {
-		values := channelsLast(c.Floats(0), l, batch, channels, s.inCount)
+		values := channelsLast(Reals(x, c.InQuant(0)), l, batch, channels, s.inCount)
 		out := make([]float32, batch*s.outCount*channels)
 		s.taps(func(at int, _, in []int) {
-			n := float64(divisor(at, len(in)))
+			n := float64(max(divisor(at, len(in)), 1)) // a window that sees only padding gives 0
 			for i := range batch {
 				for ch := range channels {
 					var sum float64
@@ -215,7 +234,7 @@ func averageWindows(c *Evaluation, l Layout, s slide, divisor func(out, seen int
 	lowest, highest := qy.Limits(c.Node.Outputs[0].Type.DType)
 	out := make([]int32, batch*s.outCount*channels)
 	s.taps(func(at int, _, in []int) {
-		m := numeric.AverageMultiplier(qx.Scale[0], qy.Scale[0], divisor(at, len(in)))
+		m := numeric.AverageMultiplier(qx.Scale[0], qy.Scale[0], max(divisor(at, len(in)), 1))
 		for i := range batch {
 			for ch := range channels {
 				var sum int64

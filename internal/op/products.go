@@ -73,6 +73,19 @@ func (p *products) setScale(inputScale float32, weights *graph.Quant) {
 	p.scale = convert(weights.Scale, func(s float32) float32 { return inputScale * s })
 }
 
+// fits reports per-channel operands that do not have one entry per output channel.
+func (p *products) fits(channels int) error {
+	for _, given := range []struct {
+		what    string
+		entries int
+	}{{"weight scales", len(p.scale)}, {"bias entries", len(p.bias)}, {"bias entries", len(p.biasCodes)}} {
+		if given.entries > 1 && given.entries != channels {
+			return fmt.Errorf("%d %s for %d output channels", given.entries, given.what, channels)
+		}
+	}
+	return nil
+}
+
 // CodeLimits are the lowest and highest code of a quantized result, narrowed by a fused clamp.
 func CodeLimits(t graph.Type, clamp *Clamp) (lowest, highest int32) {
 	lowest, highest = t.Quant.Limits(t.DType)
@@ -116,6 +129,28 @@ func (p *products) code(sum int32, channel int) int32 {
 		sum += at(p.biasCodes, channel)
 	}
 	return numeric.Requantize(sum, at(p.multiplier, channel), p.zero, p.lowest, p.highest)
+}
+
+// setSums rounds sums in the order batch, position, channel and sets output 0 in the order of the layout.
+func setSums[A float64 | int32](c *Evaluation, p *products, sums []A, l Layout, batch, channels int, spatial []int) {
+	shape, positions := layoutSizes(l, batch, channels, spatial), product(spatial)
+	if c.Node.Compute == graph.Integer {
+		codes := make([]int32, len(sums))
+		for i, sum := range sums {
+			codes[i] = p.code(int32(sum), i%channels)
+		}
+		c.SetCodes(0, shape, fromChannelsLast(codes, l, batch, channels, positions))
+		return
+	}
+	values := make([]float32, len(sums))
+	for i, sum := range sums {
+		if p.integer {
+			values[i] = p.realOfSum(int32(sum), i%channels)
+		} else {
+			values[i] = p.real(float64(sum), i%channels)
+		}
+	}
+	c.SetFloats(0, shape, fromChannelsLast(values, l, batch, channels, positions))
 }
 
 // channelOf maps the index of an element to its quantization entry.

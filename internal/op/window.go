@@ -49,6 +49,9 @@ type window struct {
 	ceil                       bool // round output sizes up, so that the last window may start inside the padding
 }
 
+// maxWindow bounds every attribute of a window, so that a malformed file cannot overflow a size.
+const maxWindow = 1 << 30
+
 // normalize fills in defaults and checks the attributes for a number of spatial axes.
 func (w window) normalize() (window, error) {
 	axes := len(w.kernel)
@@ -63,8 +66,8 @@ func (w window) normalize() (window, error) {
 			return nil, fmt.Errorf("%s has %d entries for %d spatial axes", name, len(v), axes)
 		}
 		for _, n := range v {
-			if n < 1 {
-				return nil, fmt.Errorf("%s %v has an entry below 1", name, v)
+			if n < 1 || n > maxWindow {
+				return nil, fmt.Errorf("%s %v has an entry outside 1 … %d", name, v, maxWindow)
 			}
 		}
 		return v, nil
@@ -82,9 +85,15 @@ func (w window) normalize() (window, error) {
 	if len(w.pads) != 2*axes {
 		return w, fmt.Errorf("pads has %d entries for %d spatial axes, wants %d", len(w.pads), axes, 2*axes)
 	}
+	for _, p := range w.pads {
+		if p < -maxWindow || p > maxWindow {
+			return w, fmt.Errorf("pads %v has an entry outside ±%d", w.pads, maxWindow)
+		}
+	}
+	count := 1
 	for _, k := range w.kernel {
-		if k < 1 {
-			return w, fmt.Errorf("kernel %v has an entry below 1", w.kernel)
+		if count *= k; k < 1 || k > maxWindow || count > maxWindow {
+			return w, fmt.Errorf("kernel %v has an entry below 1 or more than %d elements", w.kernel, maxWindow)
 		}
 	}
 	return w, nil
@@ -150,7 +159,17 @@ func (w window) over(in []int) (slide, error) {
 		s.inCount *= n
 		s.outCount *= s.out[axis]
 	}
-	return s, nil
+	return s, s.bounded()
+}
+
+// bounded reports sizes that are too large to be counted.
+func (s slide) bounded() error {
+	for _, sizes := range [][]int{s.in, s.out} {
+		if _, ok := tensor.Count(sizes); !ok {
+			return fmt.Errorf("spatial sizes %v are impossible", sizes)
+		}
+	}
+	return nil
 }
 
 // taps calls visit for every output position with the kernel positions that lie inside the input and the input
@@ -162,7 +181,7 @@ func (s slide) taps(visit func(out int, kernel, in []int)) {
 		kernelCount *= k
 	}
 	at, k := make([]int, axes), make([]int, axes)
-	kernel, in := make([]int, 0, kernelCount), make([]int, 0, kernelCount)
+	var kernel, in []int
 	for out := range s.outCount {
 		unravel(at, out, s.out)
 		kernel, in = kernel[:0], in[:0]
