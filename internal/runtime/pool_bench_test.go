@@ -1,0 +1,14 @@
+package runtime
+
+import "testing"
+
+// BenchmarkPool is what it costs to share work that takes no time.
+func BenchmarkPool(b *testing.B) {
+	p := NewPool(2)
+	defer p.Close()
+	p.Acquire()
+	defer p.Release()
+	for b.Loop() {
+		p.Do(8, func(int, int, int) {})
+	}
+}
