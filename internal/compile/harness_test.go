@@ -105,8 +105,8 @@ func (s *sketch) feed(batch int) map[string]*tensor.Tensor {
 			}
 		}
 		switch {
-		case v.Type.DType == tensor.Float32:
-			in[v.Name] = s.floats(shape...)
+		case v.Type.DType.IsFloat():
+			in[v.Name] = op.FromFloat32s(v.Type.DType, shape, tensor.Values[float32](s.floats(shape...)))
 		default:
 			in[v.Name] = s.codes(v.Type.DType, shape...)
 		}

@@ -1,8 +1,6 @@
 package compile
 
 import (
-	"slices"
-
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/kernel"
 	"github.com/octet-nn/octet/internal/op"
@@ -150,5 +148,5 @@ func convWindow(o *op.Conv, f kernel.Filter, x, y *place) kernel.Window {
 	return w
 }
 
-// isPlanar reports whether a value certainly has one or two spatial dimensions.
-func isPlanar(v *graph.Value) bool { return slices.Contains([]int{3, 4}, len(v.Type.Shape)) }
+// isPlanar reports whether a value has one or two spatial dimensions.
+func isPlanar(x *place) bool { return len(x.shape) == 3 || len(x.shape) == 4 }

@@ -143,6 +143,8 @@ func zeroPointOf(k integerKernel) *int32 {
 		return &k.ZeroPoint
 	case *kernel.GemmInt8:
 		return &k.ZeroPoint
+	case *kernel.ConvTransposeInt8:
+		return &k.ZeroPoint
 	}
 	panic("compile: a kernel without a zero point")
 }

@@ -39,9 +39,9 @@ func (p pooling) window(x, y *place) kernel.AverageWindow {
 	return w
 }
 
-// suits reports whether package kernel has the pool: one or two spatial dimensions, one result.
+// suits reports whether package kernel has the pool: one result.
 func (p pooling) suits(n *graph.Node) bool {
-	return isPlanar(n.Input(0)) && (len(n.Outputs) < 2 || n.Outputs[1] == nil)
+	return (len(n.Outputs) < 2 || n.Outputs[1] == nil)
 }
 
 func lowerMaxPool(_ *builder, n *graph.Node) (prepared, error) {
@@ -51,6 +51,9 @@ func lowerMaxPool(_ *builder, n *graph.Node) (prepared, error) {
 	}
 	if isFloat32(n.Input(0)) {
 		return func(c *planning) error {
+			if !isPlanar(c.in(0)) {
+				return reference(c)
+			}
 			x, y, finish, err := c.spatial(p.layout)
 			if err != nil {
 				return err
@@ -64,6 +67,9 @@ func lowerMaxPool(_ *builder, n *graph.Node) (prepared, error) {
 		return nil, nil
 	}
 	return func(c *planning) error {
+		if !isPlanar(c.in(0)) {
+			return reference(c)
+		}
 		x, y, finish, err := c.spatial(p.layout)
 		if err != nil {
 			return err
@@ -79,6 +85,9 @@ func lowerAveragePoolFloat(_ *builder, n *graph.Node) (prepared, error) {
 		return nil, nil
 	}
 	return func(c *planning) error {
+		if !isPlanar(c.in(0)) {
+			return reference(c)
+		}
 		x, y, finish, err := c.spatial(p.layout)
 		if err != nil {
 			return err
@@ -96,6 +105,9 @@ func lowerAveragePoolInteger(_ *builder, n *graph.Node) (prepared, error) {
 		return nil, nil
 	}
 	return func(c *planning) error {
+		if !isPlanar(c.in(0)) {
+			return reference(c)
+		}
 		x, y, finish, err := c.spatial(p.layout)
 		if err != nil {
 			return err

@@ -118,6 +118,7 @@ func TestCast(t *testing.T) {
 	x := s.input(tensor.Float32, nil, 1, 50)
 	half := s.node(&op.Cast{To: op.OutputType{DType: tensor.Float16}}, x)
 	i := s.input(tensor.Int64, nil, 1, 7)
-	s.check(half, s.node(&op.Cast{To: op.OutputType{DType: tensor.Float32}}, half),
+	h := s.input(tensor.Float16, nil, 1, 50)
+	s.check(half, s.node(&op.Cast{To: op.OutputType{DType: tensor.Float32}}, h),
 		s.node(&op.Cast{To: op.OutputType{DType: tensor.Float32}}, i), s.node(&op.Cast{To: op.OutputType{DType: tensor.Int32}}, i))
 }

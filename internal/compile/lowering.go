@@ -31,6 +31,10 @@ var function = []lowering{{float, lowerFunction}, {integer, lowerTable}}
 var lowerings = map[string][]lowering{
 	// Products, pools, normalizations.
 	"AveragePool":           {{float, lowerAveragePoolFloat}, {integer, lowerAveragePoolInteger}},
+	"ConvTranspose":         {{realProducts, lowerConvTransposeFloat}, {codeProducts, lowerConvTransposeInteger}},
+	"Resize":                {{float | integer, lowerResize}},
+	"DepthToSpace":          {{float | integer, moving(depthToSpace)}},
+	"SpaceToDepth":          {{float | integer, moving(spaceToDepth)}},
 	"Conv":                  {{realProducts, lowerConvFloat}, {codeProducts, lowerConvInteger}},
 	"Gemm":                  {{realProducts, lowerGemmFloat}, {codeProducts, lowerMatrixInteger}},
 	"GlobalAveragePool":     {{float, lowerAveragePoolFloat}, {integer, lowerAveragePoolInteger}},
@@ -93,6 +97,3 @@ var lowerings = map[string][]lowering{
 	"Quantize":     {{float, lowerQuantize}},
 	"Requantize":   {{float | integer, lowerTable}},
 }
-
-// lower rewrites the graph into the form that kernels want.
-func lower(g *graph.Graph) error { return nil }

@@ -38,7 +38,7 @@ func newProgram(g *graph.Graph, o Options) (*program, error) {
 		p.maxBytes = defaultMaxBytes
 	}
 	p.graph = g.Clone()
-	if err := lower(p.graph); err != nil {
+	if err := lower(p.graph, o.Keep); err != nil {
 		return nil, err
 	}
 	tier, err := cpu.Choose()

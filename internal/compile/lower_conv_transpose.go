@@ -1,0 +1,137 @@
+package compile
+
+import (
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/kernel"
+	"github.com/octet-nn/octet/internal/op"
+)
+
+// transposedFilter describes the constant weights of a transposed convolution; axis is that of its output channels, −1
+// if there is none. ok is false where no kernel serves.
+func transposedFilter(n *graph.Node, o *op.ConvTranspose) (f kernel.Filter, axis int, ok bool) {
+	groups := o.Groups()
+	if f, ok = filter(n.Input(1), o.Filter, groups); !ok {
+		return f, -1, false
+	}
+	rank := len(n.Input(1).Const.Shape())
+	if o.Filter != op.OIHW {
+		return f, o.Filter.Output(rank), true
+	}
+	// ONNX has the input channels of all groups first, then the output channels of one group.
+	f.Inputs, f.Outputs = f.Outputs/groups, f.Inputs*groups
+	f.InputStride, f.OutputStride = f.OutputStride, f.InputStride
+	f.GroupStride = f.Inputs * f.InputStride
+	if groups > 1 {
+		return f, -1, true
+	}
+	return f, o.Filter.Input(rank), true
+}
+
+// transposedWindow is the part of the window that does not depend on shapes: what weights are packed for. ok is false
+// where the padding depends on the input's size.
+func transposedWindow(f kernel.Filter, o *op.ConvTranspose, rank int) (w kernel.Window, ok bool) {
+	if len(o.OutputShape) > 0 {
+		return w, false
+	}
+	s := sliding{[]int{f.Height, f.Width}[4-rank:], o.Strides, o.Dilations, o.Pads, o.AutoPad}
+	w = kernel.Window{KernelHeight: 1, StrideHeight: 1, DilationHeight: 1, KernelWidth: f.Width}
+	last := rank - 3
+	// With automatic padding the output is stride times the input, whatever its size; seen from the output, the window
+	// slides over it with the operator's stride and reaches every input.
+	along := func(axis int) (stride, dilation, pad int) {
+		stride, dilation, pad, _ = s.along(axis, 0, 0)
+		if o.AutoPad == op.SameUpper || o.AutoPad == op.SameLower {
+			extra := 0
+			if axis < len(o.OutputPadding) {
+				extra = o.OutputPadding[axis]
+			}
+			total := max((s.kernel[axis]-1)*dilation+1-stride+extra, 0)
+			if pad = total / 2; o.AutoPad == op.SameLower {
+				pad = (total + 1) / 2
+			}
+		}
+		return stride, dilation, pad
+	}
+	w.StrideWidth, w.DilationWidth, w.PadLeft = along(last)
+	if last == 1 {
+		w.KernelHeight = f.Height
+		w.StrideHeight, w.DilationHeight, w.PadTop = along(0)
+	}
+	return w, true
+}
+
+// over is the window of a transposed convolution of x.
+func over(w kernel.Window, x, y *place) kernel.Window {
+	last := len(x.shape) - 3
+	w.Batch, w.Channels = x.shape[0], x.shape[last+2]
+	w.InHeight, w.OutHeight = 1, 1
+	w.InWidth, w.OutWidth = x.shape[last+1], y.shape[last+1]
+	if last == 1 {
+		w.InHeight, w.OutHeight = x.shape[1], y.shape[1]
+	}
+	w.InStride, w.OutStride = w.Channels, y.shape[last+2]
+	return w
+}
+
+// lowerConvTransposeFloat is transposed convolutions of floats.
+func lowerConvTransposeFloat(b *builder, n *graph.Node) (prepared, error) {
+	o := n.Op.(*op.ConvTranspose)
+	f, _, ok := transposedFilter(n, o)
+	if !ok || !isFloat32(n.Input(0)) {
+		return nil, nil
+	}
+	w, ok := transposedWindow(f, o, len(n.Input(1).Const.Shape()))
+	if !ok {
+		return nil, nil
+	}
+	weights, err := realConstant(n.Input(1))
+	if weights == nil || err != nil {
+		return nil, err
+	}
+	epilogue, ok, err := epilogueFloat(n.Input(2), o.Clamp)
+	if !ok || err != nil {
+		return nil, err
+	}
+	b.pack(n, 1, 2)
+	packed := b.kernels.PackTransposeF32(kernel.F32Weights{Filter: f, Data: weights}, &w)
+	return func(c *planning) error {
+		x, y, finish, err := c.spatial(o.Layout)
+		if err != nil {
+			return err
+		}
+		k := &kernel.ConvTransposeF32{Weights: packed, Window: over(w, x, y), Epilogue: epilogue}
+		emitScratched[float32, float32](c, "conv_transpose_f32", k, y, x)
+		return finish()
+	}, nil
+}
+
+// lowerConvTransposeInteger is transposed convolutions of codes.
+func lowerConvTransposeInteger(b *builder, n *graph.Node) (prepared, error) {
+	o := n.Op.(*op.ConvTranspose)
+	f, axis, ok := transposedFilter(n, o)
+	if !ok {
+		return nil, nil
+	}
+	w, ok := transposedWindow(f, o, len(n.Input(1).Const.Shape()))
+	if !ok {
+		return nil, nil
+	}
+	p, ok := newIntegerProduct(n, f, axis, o.Clamp)
+	if !ok {
+		return nil, nil
+	}
+	b.pack(n, 1, 2)
+	packed := b.kernels.PackTransposeInt8(p.weights, &w)
+	p.weights.Data = nil
+	return func(c *planning) error {
+		x, y, finish, err := c.spatial(o.Layout)
+		if err != nil {
+			return err
+		}
+		window := over(w, x, y)
+		p.emit(c, "conv_transpose_int8", x, y, func(input kernel.Int8Operand, e kernel.Epilogue) integerKernel {
+			return &kernel.ConvTransposeInt8{Weights: packed, Window: window, Signed: input.Signed, ZeroPoint: input.ZeroPoint, Epilogue: e}
+		})
+		return finish()
+	}, nil
+}
