@@ -113,9 +113,12 @@ func (o *Conv) MACs(in, out []graph.Type) int64 {
 
 // Integer is the usual form: activations, constant weights with a scale per output channel, bias.
 func (o *Conv) Integer(n *graph.Node) (IntegerForm, error) {
-	axis := -1
-	if rank, ok := n.Inputs[1].Type.Rank(); ok {
-		axis = o.Filter.Output(rank)
+	form, err := productForm(n)
+	if err != nil {
+		return form, err
 	}
-	return IntegerForm{Roles: []Role{Activation, Weight, Bias}[:len(n.Inputs)], WeightAxis: axis}, nil
+	if rank, ok := n.Inputs[1].Type.Rank(); ok {
+		form.WeightAxis = o.Filter.Output(rank)
+	}
+	return form, nil
 }

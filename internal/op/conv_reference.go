@@ -4,6 +4,9 @@ import "fmt"
 
 // Evaluate computes the convolution by its definition, with operands reordered so that channels are innermost.
 func (o *Conv) Evaluate(c *Evaluation) error {
+	if err := c.require(2); err != nil {
+		return err
+	}
 	p, err := readProducts(c, o.Clamp)
 	if err != nil {
 		return err

@@ -163,14 +163,17 @@ func (o *ConvTranspose) MACs(in, _ []graph.Type) int64 {
 // Integer is the usual form. ONNX's filter layout has no axis of all output channels when there are several groups, so
 // such weights have one scale.
 func (o *ConvTranspose) Integer(n *graph.Node) (IntegerForm, error) {
-	axis := -1
+	form, err := productForm(n)
+	if err != nil {
+		return form, err
+	}
 	if rank, ok := n.Inputs[1].Type.Rank(); ok {
 		switch {
 		case o.Filter != OIHW:
-			axis = o.Filter.Output(rank)
+			form.WeightAxis = o.Filter.Output(rank)
 		case o.Groups() == 1:
-			axis = o.Filter.Input(rank)
+			form.WeightAxis = o.Filter.Input(rank)
 		}
 	}
-	return IntegerForm{Roles: []Role{Activation, Weight, Bias}[:len(n.Inputs)], WeightAxis: axis}, nil
+	return form, nil
 }

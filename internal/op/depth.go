@@ -118,6 +118,9 @@ func (o *SpaceToDepth) Integer(*graph.Node) (IntegerForm, error) { return movesC
 
 // Evaluate moves elements.
 func (o *DepthToSpace) Evaluate(c *Evaluation) error {
+	if err := c.require(1); err != nil {
+		return err
+	}
 	batch, channels, spatial, err := spatialSizes(c.In(0), o.Layout)
 	if err != nil {
 		return err
@@ -144,6 +147,9 @@ func (o *DepthToSpace) Evaluate(c *Evaluation) error {
 
 // Evaluate moves elements.
 func (o *SpaceToDepth) Evaluate(c *Evaluation) error {
+	if err := c.require(1); err != nil {
+		return err
+	}
 	batch, channels, spatial, err := spatialSizes(c.In(0), o.Layout)
 	if err != nil {
 		return err

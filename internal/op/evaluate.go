@@ -36,6 +36,16 @@ func Evaluate(ctx context.Context, n *graph.Node, in []*tensor.Tensor) ([]*tenso
 // Has reports whether operand i is present.
 func (c *Evaluation) Has(i int) bool { return i < len(c.in) && c.in[i] != nil }
 
+// require reports which of the first count operands are absent.
+func (c *Evaluation) require(count int) error {
+	for i := range count {
+		if !c.Has(i) {
+			return fmt.Errorf("operand %d is missing, wants at least %d", i, count)
+		}
+	}
+	return nil
+}
+
 // In is operand i; nil if it is absent.
 func (c *Evaluation) In(i int) *tensor.Tensor {
 	if i < len(c.in) {

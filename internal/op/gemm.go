@@ -73,7 +73,11 @@ func (o *Gemm) MACs(in, out []graph.Type) int64 {
 
 // Integer wants plain products and a bias per column.
 func (o *Gemm) Integer(n *graph.Node) (IntegerForm, error) {
-	form := IntegerForm{Roles: []Role{Activation, Weight, Bias}[:len(n.Inputs)], WeightAxis: o.outputAxis()}
+	form, err := productForm(n)
+	if err != nil {
+		return form, err
+	}
+	form.WeightAxis = o.outputAxis()
 	if o.Alpha != 1 || n.Input(2) != nil && o.Beta != 1 {
 		return form, fmt.Errorf("alpha is %v and beta %v, integers want 1", o.Alpha, o.Beta)
 	}

@@ -9,6 +9,9 @@ import (
 
 // Evaluate multiplies the matrices.
 func (o *Gemm) Evaluate(c *Evaluation) error {
+	if err := c.require(2); err != nil {
+		return err
+	}
 	a, b := c.In(0).Shape(), c.In(1).Shape()
 	if len(a) != 2 || len(b) != 2 {
 		return fmt.Errorf("operands %s and %s, wants matrices", c.In(0), c.In(1))
@@ -142,6 +145,9 @@ func matrixProduct[T float32 | int32 | int64, A float64 | int32 | int64](a, b []
 
 // Evaluate multiplies the last two dimensions for each of the broadcast others.
 func (o *MatMul) Evaluate(c *Evaluation) error {
+	if err := c.require(2); err != nil {
+		return err
+	}
 	a, b := c.In(0).Shape(), c.In(1).Shape()
 	if len(a) == 0 || len(b) == 0 {
 		return fmt.Errorf("a scalar cannot be multiplied as a matrix: %s and %s", c.In(0), c.In(1))

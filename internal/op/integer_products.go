@@ -99,6 +99,9 @@ func evaluateShifted(c *Evaluation, like Operator, a, b []int32) error {
 
 // Evaluate multiplies by MatMul's definition.
 func (*MatMulInteger) Evaluate(c *Evaluation) error {
+	if err := c.require(2); err != nil {
+		return err
+	}
 	rankA, rankB := len(c.In(0).Shape()), len(c.In(1).Shape())
 	if rankA == 0 || rankB == 0 {
 		return fmt.Errorf("a scalar cannot be multiplied as a matrix: %s and %s", c.In(0), c.In(1))
@@ -116,6 +119,9 @@ func (*MatMulInteger) Evaluate(c *Evaluation) error {
 
 // Evaluate convolves by Conv's definition.
 func (o *ConvInteger) Evaluate(c *Evaluation) error {
+	if err := c.require(2); err != nil {
+		return err
+	}
 	batch, channels, spatial, err := spatialSizes(c.In(0), o.Layout)
 	if err != nil {
 		return err

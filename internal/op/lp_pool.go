@@ -43,6 +43,9 @@ func (o *GlobalLpPool) Infer(c *Inference) error { return inferGlobalPool(c, o.L
 
 // Evaluate computes the norms.
 func (o *LpPool) Evaluate(c *Evaluation) error {
+	if err := c.require(1); err != nil {
+		return err
+	}
 	w, err := o.window().normalize()
 	if err != nil {
 		return err
@@ -63,6 +66,9 @@ func (o *LpPool) Evaluate(c *Evaluation) error {
 
 // Evaluate computes the norms.
 func (o *GlobalLpPool) Evaluate(c *Evaluation) error {
+	if err := c.require(1); err != nil {
+		return err
+	}
 	s, err := everything(c.In(0), o.Layout)
 	if err != nil {
 		return err

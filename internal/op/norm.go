@@ -25,6 +25,9 @@ func (o *BatchNormalization) Infer(c *Inference) error {
 
 // Evaluate applies the formula.
 func (o *BatchNormalization) Evaluate(c *Evaluation) error {
+	if err := c.require(5); err != nil {
+		return err
+	}
 	x := c.In(0)
 	rank := len(x.Shape())
 	channel := 1
@@ -69,6 +72,9 @@ func (o *InstanceNormalization) Infer(c *Inference) error {
 
 // Evaluate applies the formula.
 func (o *InstanceNormalization) Evaluate(c *Evaluation) error {
+	if err := c.require(3); err != nil {
+		return err
+	}
 	x := c.In(0)
 	batch, channels, spatial, err := spatialSizes(x, o.Layout)
 	if err != nil {
@@ -139,6 +145,9 @@ func (o *LayerNormalization) Infer(c *Inference) error {
 
 // Evaluate applies the formula.
 func (o *LayerNormalization) Evaluate(c *Evaluation) error {
+	if err := c.require(2); err != nil {
+		return err
+	}
 	x := c.In(0)
 	axis, err := normalAxis(o.Axis, len(x.Shape()))
 	if err != nil {

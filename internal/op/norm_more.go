@@ -32,6 +32,9 @@ func (o *GroupNormalization) Infer(c *Inference) error {
 
 // Evaluate applies the formula.
 func (o *GroupNormalization) Evaluate(c *Evaluation) error {
+	if err := c.require(3); err != nil {
+		return err
+	}
 	x := c.In(0)
 	batch, channels, spatial, err := spatialSizes(x, o.Layout)
 	if err != nil {
@@ -80,6 +83,9 @@ func (o *LRN) Infer(c *Inference) error {
 
 // Evaluate applies the formula.
 func (o *LRN) Evaluate(c *Evaluation) error {
+	if err := c.require(1); err != nil {
+		return err
+	}
 	x := c.In(0)
 	batch, channels, spatial, err := spatialSizes(x, o.Layout)
 	if err != nil {
@@ -143,6 +149,9 @@ func (o *MeanVarianceNormalization) axes(rank int) ([]int, error) {
 
 // Evaluate applies the formula.
 func (o *MeanVarianceNormalization) Evaluate(c *Evaluation) error {
+	if err := c.require(1); err != nil {
+		return err
+	}
 	x := c.In(0)
 	shape := x.Shape()
 	axes, err := o.axes(len(shape))
@@ -213,6 +222,9 @@ func (o *RMSNormalization) Infer(c *Inference) error {
 
 // Evaluate applies the formula.
 func (o *RMSNormalization) Evaluate(c *Evaluation) error {
+	if err := c.require(2); err != nil {
+		return err
+	}
 	x := c.In(0)
 	axis, err := normalAxis(o.Axis, len(x.Shape()))
 	if err != nil {

@@ -51,6 +51,9 @@ func (o *MaxPool) Integer(n *graph.Node) (IntegerForm, error) {
 
 // Evaluate finds the largest element, the first one among equals. Windows that see only padding give the lowest value.
 func (o *MaxPool) Evaluate(c *Evaluation) error {
+	if err := c.require(1); err != nil {
+		return err
+	}
 	w, err := o.window().normalize()
 	if err != nil {
 		return err
@@ -165,6 +168,9 @@ func (o *AveragePool) Integer(*graph.Node) (IntegerForm, error) {
 // Evaluate averages. The divisor is the number of elements under the window: with CountIncludePad those of the padding
 // too, but not what lies beyond it because sizes were rounded up.
 func (o *AveragePool) Evaluate(c *Evaluation) error {
+	if err := c.require(1); err != nil {
+		return err
+	}
 	w, err := o.window().normalize()
 	if err != nil {
 		return err
@@ -292,6 +298,9 @@ func (o *GlobalAveragePool) Integer(*graph.Node) (IntegerForm, error) {
 
 // Evaluate averages all positions.
 func (o *GlobalAveragePool) Evaluate(c *Evaluation) error {
+	if err := c.require(1); err != nil {
+		return err
+	}
 	s, err := everything(c.In(0), o.Layout)
 	if err != nil {
 		return err
@@ -315,6 +324,9 @@ func (o *GlobalMaxPool) Integer(*graph.Node) (IntegerForm, error) {
 
 // Evaluate is MaxPool with a window of the input's size.
 func (o *GlobalMaxPool) Evaluate(c *Evaluation) error {
+	if err := c.require(1); err != nil {
+		return err
+	}
 	_, _, spatial, err := spatialSizes(c.In(0), o.Layout)
 	if err != nil {
 		return err

@@ -73,6 +73,17 @@ func (p *products) setScale(inputScale float32, weights *graph.Quant) {
 	p.scale = convert(weights.Scale, func(s float32) float32 { return inputScale * s })
 }
 
+// productForm is the integer form of activations times weights plus an optional bias. Its weight axis is not set.
+func productForm(n *graph.Node) (IntegerForm, error) {
+	form := IntegerForm{WeightAxis: -1}
+	roles := []Role{Activation, Weight, Bias}
+	if len(n.Inputs) < 2 || len(n.Inputs) > len(roles) || n.Inputs[0] == nil || n.Inputs[1] == nil {
+		return form, fmt.Errorf("it has %d operands, wants activations, weights and at most a bias", len(n.Inputs))
+	}
+	form.Roles = roles[:len(n.Inputs)]
+	return form, nil
+}
+
 // fits reports per-channel operands that do not have one entry per output channel.
 func (p *products) fits(channels int) error {
 	for _, given := range []struct {

@@ -13,6 +13,9 @@ import (
 // Evaluate interpolates one axis after the other, the last one first. Floats are kept in float64 and rounded once;
 // zero-point-free codes in float32, as kernels keep them.
 func (o *Resize) Evaluate(c *Evaluation) error {
+	if err := c.require(1); err != nil {
+		return err
+	}
 	x := c.In(0)
 	samples, shape, err := o.samples(c)
 	if err != nil {

@@ -266,6 +266,9 @@ func TestMalformedSpatialNodes(t *testing.T) {
 		{"no region", &Resize{CoordinateTransformation: TFCropAndResize}, []*tensor.Tensor{x, nil, tensor.Of([]float32{1, 1, 1, 2}, 4)}},
 		{"block", &DepthToSpace{BlockSize: 2}, []*tensor.Tensor{x}},
 		{"no block", &SpaceToDepth{}, []*tensor.Tensor{x}},
+		{"no filter", &Conv{}, []*tensor.Tensor{x}},
+		{"no second matrix", &MatMul{}, []*tensor.Tensor{x}},
+		{"no scale", &GroupNormalization{NumGroups: 1}, []*tensor.Tensor{x}},
 		{"groups", &GroupNormalization{NumGroups: 3}, []*tensor.Tensor{x, sequence(2), sequence(2)}},
 	} {
 		n := &graph.Node{Op: tc.op, Outputs: []*graph.Value{{Name: "y"}}}
