@@ -156,7 +156,13 @@ func (o *MatMul) MACs(in, out []graph.Type) int64 {
 
 // Integer takes a constant matrix as weights with a scale per column; two computed operands are both activations.
 func (o *MatMul) Integer(n *graph.Node) (IntegerForm, error) {
-	form := IntegerForm{Roles: []Role{Activation, Weight}, WeightAxis: -1}
+	form, err := productForm(n)
+	if err != nil {
+		return form, err
+	}
+	if len(form.Roles) != 2 {
+		return form, fmt.Errorf("it has %d operands, wants 2", len(form.Roles))
+	}
 	if n.Inputs[0].Const != nil {
 		return form, fmt.Errorf("its first operand is constant; integers want activations times weights")
 	}
