@@ -404,8 +404,8 @@ func (*DynamicQuantizeLinear) Evaluate(c *Evaluation) error {
 	return nil
 }
 
-// Cast converts element types: floats to integers by truncation (out-of-range values saturate, NaN gives 0), numbers
-// to Bool by comparison with 0.
+// Cast converts element types: floats to integers by truncation (out-of-range values saturate, those of 4-bit types
+// wrap; NaN gives 0), numbers to Bool by comparison with 0.
 type Cast struct{ To OutputType }
 
 // Type is "Cast".
@@ -473,15 +473,16 @@ func evaluateCast(c *Evaluation, to tensor.DType) error {
 	return nil
 }
 
-// truncated is a float as an integer of type to, saturated.
+// truncated is a float as an integer of type to, saturated; 4-bit integers keep the low bits of the saturated 64-bit
+// integer instead, as the ONNX node tests have it.
 func truncated(v float64, to tensor.DType) int64 {
 	if v != v {
 		return 0
 	}
 	v = math.Trunc(v)
-	if to.Bits() == 64 {
+	if to.Bits() == 64 || to.Bits() < 8 {
 		switch {
-		case v >= math.MaxInt64 && to.IsSigned():
+		case v >= math.MaxInt64 && (to.IsSigned() || to.Bits() < 8):
 			return math.MaxInt64
 		case v >= math.MaxInt64:
 			return int64(uint64(min(v, math.Nextafter(1<<64, 0))))
