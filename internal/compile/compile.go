@@ -38,8 +38,8 @@ func (e Executor) Prepare(g *graph.Graph, keep []string) (graph.Runner, error) {
 	return Compile(g, Options{Threads: e.Threads, Keep: keep})
 }
 
-// Compile makes a session for a graph, which is not changed. It fails, naming every one of them, if the graph has
-// operators without a definition, or if a kept value does not exist.
+// Compile makes a session for a graph, which is not changed. It fails if the graph is illegal,
+// if it has operators without a definition (an *op.UnsupportedError names them all), or if a kept value does not exist.
 func Compile(g *graph.Graph, o Options) (*runtime.Session, error) {
 	p, err := newProgram(g, o)
 	if err != nil {

@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/octet-nn/octet/internal/cpu"
@@ -30,7 +29,13 @@ func newProgram(g *graph.Graph, o Options) (*program, error) {
 	if err := keepValues(g, o.Keep); err != nil {
 		return nil, err
 	}
-	if err := known(g); err != nil {
+	if err := g.Check(); err != nil {
+		return nil, err
+	}
+	if err := op.CheckSupported(g); err != nil {
+		return nil, err
+	}
+	if _, err := op.Infer(g); err != nil {
 		return nil, err
 	}
 	p := &program{inputs: g.Inputs, outputs: declared(g.Outputs), maxBytes: o.MaxBytes}
@@ -56,18 +61,6 @@ func newProgram(g *graph.Graph, o Options) (*program, error) {
 	}
 	b.own(p.graph)
 	return p, nil
-}
-
-// known reports all nodes whose operator has no definition.
-func known(g *graph.Graph) error {
-	var problems []error
-	for _, n := range g.Nodes {
-		_, unknown := n.Op.(*op.Unknown)
-		if _, ok := n.Op.(op.Operator); !ok || unknown {
-			problems = append(problems, fmt.Errorf("%s: the operator is not known, so the model cannot be run", n.Describe()))
-		}
-	}
-	return errors.Join(problems...)
 }
 
 // declared copies values, so that the session shows them as they were before lowering.
