@@ -75,9 +75,9 @@ func (r Reduction) Range(s *Statistics) (lowest, highest float32) {
 	case r.Method == Average:
 		low, high = s.averages()
 	case r.Method == Entropy:
-		low, high = search(h, r.levels(), divergence)
+		low, high = search(h, r.levels(), fineEnough(h.Count(), r.levels()), divergence)
 	case r.Method == MSE:
-		low, high = search(h, r.levels(), squaredError)
+		low, high = search(h, r.levels(), fineBins, squaredError)
 	}
 	return min(low, 0), max(high, 0)
 }
@@ -92,18 +92,28 @@ func (r Reduction) levels() int {
 // fineBins is the resolution at which candidate ranges are compared.
 const fineBins = 2048
 
+// fineEnough is how many bins so many values can fill without sampling noise: divergence takes noise that a code
+// averages away for lost information and would clip too much. As many bins as codes make it keep the whole range.
+func fineEnough(count uint64, levels int) int {
+	bins := fineBins
+	for bins > levels && count < uint64(bins)*64 {
+		bins /= 2
+	}
+	return max(bins, levels)
+}
+
 // search tries ranges that shrink from the extremes towards zero, both ends in proportion and then each end alone, and
 // returns the one with the least loss.
-func search(h *Histogram, levels int, loss func(fine []float64, first, last, levels int) float64) (lowest, highest float32) {
+func search(h *Histogram, levels, bins int, loss func(fine []float64, first, last, levels int) float64) (lowest, highest float32) {
 	low, high := h.Extremes()
 	low, high = min(low, 0), max(high, 0)
 	if !(high > low) {
 		return low, high
 	}
-	fine := uniform(h.bins(), float64(low), float64(high), fineBins)
-	width := (float64(high) - float64(low)) / fineBins
-	zero := min(int(-float64(low)/width), fineBins-1)
-	first, last := 0, fineBins
+	fine := uniform(h.bins(), float64(low), float64(high), bins)
+	width := (float64(high) - float64(low)) / float64(bins)
+	zero := min(int(-float64(low)/width), bins-1)
+	first, last := 0, bins
 	best := loss(fine, first, last, levels)
 	try := func(f, l int) {
 		if f > zero || l <= zero || l-f < 16 {
@@ -116,7 +126,7 @@ func search(h *Histogram, levels int, loss func(fine []float64, first, last, lev
 	const steps = 100
 	for i := 1; i < steps; i++ {
 		keep := 1 - float64(i)/steps
-		try(zero-int(math.Round(float64(zero)*keep)), zero+int(math.Round(float64(fineBins-zero)*keep)))
+		try(zero-int(math.Round(float64(zero)*keep)), zero+int(math.Round(float64(bins-zero)*keep)))
 	}
 	centerFirst, centerLast := first, last
 	for i := 1; i < steps; i++ {

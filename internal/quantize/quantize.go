@@ -105,7 +105,7 @@ func Quantize(g *graph.Graph, ranges *calibrate.Ranges, o Options) (*graph.Graph
 	p.dropWithoutRange(ranges)
 	quants := p.assign(ranges)
 	p.insert(quants)
-	absorbed, err := rewrite.Absorb(g, rewrite.AbsorbOptions{Arithmetic: o.Arithmetic})
+	absorbed, err := rewrite.Absorb(g, rewrite.AbsorbOptions{Arithmetic: o.Arithmetic, Float: p.reasons})
 	if err != nil {
 		return nil, nil, err
 	}

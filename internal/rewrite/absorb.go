@@ -16,6 +16,8 @@ import (
 type AbsorbOptions struct {
 	Arithmetic numeric.Arithmetic // of the integer nodes it makes; None means ONNX
 	Keep       []string           // values that must stay what they are
+	// Float are nodes that must stay float, with the reasons.
+	Float map[*graph.Node]string
 }
 
 // Island is a node that stayed float although it reads or makes values stored as codes.
@@ -54,7 +56,7 @@ func Absorb(g *graph.Graph, o AbsorbOptions) (*AbsorbReport, error) {
 		before: map[*graph.Node][]*graph.Node{}, after: map[*graph.Node][]*graph.Node{},
 	}
 	for _, n := range g.Nodes {
-		if n.Compute == graph.Float && !a.gone[n] {
+		if n.Compute == graph.Float && !a.gone[n] && o.Float[n] == "" {
 			a.absorb(n)
 		}
 	}
