@@ -77,7 +77,7 @@ type layer struct {
 // layerBefore is the layer whose only reader is the caller, if nothing is fused into it yet that must come last.
 func (s *simplifier) layerBefore(v *graph.Value) (layer, bool) {
 	n := s.only(v)
-	if n == nil || n.Compute != graph.Float || ClampOf(n.Op) != nil || len(n.Inputs) < 2 || n.Inputs[1].Const == nil ||
+	if n == nil || n.Compute != graph.Float || ClampOf(n.Op) != nil || len(n.Inputs) < 2 || n.Inputs[1] == nil || n.Inputs[1].Const == nil ||
 		n.Inputs[1].Const.DType() != tensor.Float32 {
 		return layer{}, false
 	}
