@@ -1,0 +1,192 @@
+package onnx
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/interp"
+	"github.com/octet-nn/octet/internal/op"
+	"github.com/octet-nn/octet/internal/testdata"
+	"github.com/octet-nn/octet/tensor"
+)
+
+var update = flag.Bool("update", false, "rewrite the list of conformance tests that pass")
+
+const passingFile = "testdata/passing.txt"
+
+// TestConformance runs ONNX's own node and simple tests through reader and interpreter. It fails if a test of the
+// checked-in list no longer passes; -update rewrites the list.
+func TestConformance(t *testing.T) {
+	cases := readCases(t, testdata.Shared(t, "golden", "onnx_backend_tests_6be0677.tar.gz"))
+	var passing []string
+	failures := map[string][]string{}
+	for _, name := range slices.Sorted(mapKeys(cases)) {
+		files := cases[name]
+		if files["model.onnx"] == nil {
+			continue
+		}
+		if operator, err := runCase(t, files); err != nil {
+			failures[operator] = append(failures[operator], fmt.Sprintf("%s: %.200v", path.Base(name), err))
+		} else {
+			passing = append(passing, name)
+		}
+	}
+	t.Logf("%d conformance tests pass", len(passing))
+	for _, operator := range slices.Sorted(mapKeys(failures)) {
+		t.Logf("%s: %d fail\n  %s", operator, len(failures[operator]), strings.Join(failures[operator], "\n  "))
+	}
+	if *update {
+		if err := os.WriteFile(passingFile, []byte(strings.Join(passing, "\n")+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	list, err := os.ReadFile(passingFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(string(list)) {
+		if !slices.Contains(passing, name) {
+			t.Errorf("%s passed before", name)
+		}
+	}
+}
+
+func mapKeys[V any](m map[string]V) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// readCases is the files of each test folder that has one data set or more.
+func readCases(t *testing.T, archive string) map[string]map[string][]byte {
+	f, err := os.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]map[string][]byte{}
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return cases
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, ok := strings.Cut(h.Name, "test/data/")
+		parts := strings.SplitN(rest, "/", 3)
+		if !ok || h.Typeflag != tar.TypeReg || len(parts) < 3 {
+			continue
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := parts[0] + "/" + parts[1]
+		if cases[name] == nil {
+			cases[name] = map[string][]byte{}
+		}
+		cases[name][parts[2]] = b
+	}
+}
+
+// runCase runs the first data set of a test. The operator is what failures are listed by.
+func runCase(t *testing.T, files map[string][]byte) (operator string, err error) {
+	operator = "(unread)"
+	defer func() {
+		if p := recover(); p != nil {
+			t.Errorf("%s: panic: %v", operator, p)
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	d := decoder{limits: Limits{MaxNesting: 40, MaxNodes: 10000, MaxEntries: 1 << 20}}
+	if m, err := d.model(files["model.onnx"]); err == nil && len(m.graph.nodes) > 0 {
+		operator = m.graph.nodes[0].op
+	}
+	g, err := Read(files["model.onnx"], Options{})
+	if err != nil {
+		return operator, err
+	}
+	if err := op.CheckSupported(g); err != nil {
+		return operator, errors.New("unknown operator")
+	}
+	runner, err := interp.Executor{}.Prepare(g, nil)
+	if err != nil {
+		return operator, err
+	}
+	inputs := map[string]*tensor.Tensor{}
+	for i, v := range g.Inputs {
+		if inputs[v.Name], err = readTensor(files[fmt.Sprintf("test_data_set_0/input_%d.pb", i)]); err != nil {
+			return operator, err
+		}
+	}
+	results, err := runner.Run(t.Context(), inputs)
+	if err != nil {
+		return operator, err
+	}
+	for i, v := range g.Outputs {
+		want, err := readTensor(files[fmt.Sprintf("test_data_set_0/output_%d.pb", i)])
+		if err != nil {
+			return operator, err
+		}
+		if err := compare(v, results[v.Name], want); err != nil {
+			return operator, err
+		}
+	}
+	return operator, nil
+}
+
+func readTensor(b []byte) (*tensor.Tensor, error) {
+	if b == nil {
+		return nil, errors.New("a data file is missing")
+	}
+	d := decoder{limits: Limits{MaxNesting: 40, MaxNodes: 1, MaxEntries: 1 << 20}}
+	p, err := d.tensor(field{kind: 2, bytes: b})
+	if err != nil {
+		return nil, err
+	}
+	o := Options{}
+	o.Limits.defaults()
+	return p.decode(&o)
+}
+
+// compare allows what ONNX's own runner allows: a relative error of 1e-3 and an absolute one of 1e-7.
+func compare(v *graph.Value, got, want *tensor.Tensor) error {
+	if got.String() != want.String() {
+		return fmt.Errorf("%q is %s instead of %s", v.Name, got, want)
+	}
+	if !want.DType().IsFloat() {
+		if string(got.Bytes()) != string(want.Bytes()) {
+			return fmt.Errorf("%q differs", v.Name)
+		}
+		return nil
+	}
+	a, b := op.Float64s(got), op.Float64s(want)
+	for i := range b {
+		same := a[i] == b[i] || math.IsNaN(a[i]) && math.IsNaN(b[i])
+		if !same && !(math.Abs(a[i]-b[i]) <= 1e-7+1e-3*math.Abs(b[i])) {
+			return fmt.Errorf("%q[%d] is %v instead of %v", v.Name, i, a[i], b[i])
+		}
+	}
+	return nil
+}
