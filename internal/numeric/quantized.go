@@ -26,7 +26,8 @@ func MulMultiplier(scaleA, scaleB, outputScale float32) float32 {
 
 // MulCode is the output code of a product of two codes; multiplier is MulMultiplier of the scales.
 func MulCode(a, zeroA, b, zeroB int32, multiplier float32, zeroPoint, lowest, highest int32) int32 {
-	return Saturate(float32((a-zeroA)*(b-zeroB))*multiplier, zeroPoint, lowest, highest)
+	// 16-bit codes have products beyond an int32.
+	return Saturate(float32(int64(a-zeroA)*int64(b-zeroB))*multiplier, zeroPoint, lowest, highest)
 }
 
 // AverageMultiplier is the multiplier of AverageCode for a mean of n codes: s_x/(n·s_y), each step rounded to float32.
