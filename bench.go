@@ -1,0 +1,221 @@
+package octet
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/octet-nn/octet/internal/runtime"
+	"github.com/octet-nn/octet/tensor"
+)
+
+// BenchOptions say how speed is measured; the zero value is the default.
+type BenchOptions struct {
+	Threads int // goroutines of one run; 0 means one per processor
+	// Duration is for how long each model is measured; 0 means 2 s. At least Runs runs are made (0: 10).
+	Duration time.Duration
+	Runs     int
+	// Operators measures every operator too, in runs of its own.
+	Operators bool
+	// Inputs are the tensors to run on, by name; missing ones are random, with unknown dimensions 1.
+	Inputs   map[string]*tensor.Tensor
+	Progress Progress
+}
+
+// OperatorTime is one step of a model.
+type OperatorTime struct {
+	Node   string  `json:"node"`
+	Op     string  `json:"op"`
+	Kernel string  `json:"kernel"`
+	MACs   int64   `json:"macs"`
+	MeanMS float64 `json:"mean_ms"`
+}
+
+// BenchResult is how fast a model ran on this machine. Windows of time in which the process did not get its
+// processors are left out.
+type BenchResult struct {
+	Path                 string
+	Threads              int
+	Runs                 int // runs that counted
+	Discarded            int // runs left out because the machine was busy
+	Median, P95, Minimum time.Duration
+	MACs                 int64 // multiply-accumulates of one run
+	// PeakBytes is the largest resident size of the process so far, as the operating system reports it; 0 where it
+	// does not.
+	PeakBytes int64
+	Operators []OperatorTime
+}
+
+// GMACs is the speed in 10⁹ multiply-accumulates a second, at the median.
+func (r *BenchResult) GMACs() float64 {
+	if r.Median == 0 {
+		return 0
+	}
+	return float64(r.MACs) / r.Median.Seconds() / 1e9
+}
+
+// window is how long one model runs before the next has its turn: long enough to be warm, short enough that all
+// models see the same machine.
+const window = 100 * time.Millisecond
+
+// Bench measures the models in turns, so that a slow moment of the machine meets all of them.
+func Bench(ctx context.Context, models []*Model, o BenchOptions) ([]BenchResult, error) {
+	duration, least := o.Duration, o.Runs
+	if duration == 0 {
+		duration = 2 * time.Second
+	}
+	if least == 0 {
+		least = 10
+	}
+	benches := make([]*bench, len(models))
+	for i, m := range models {
+		b, err := newBench(ctx, m, o)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.describe(), err)
+		}
+		defer b.session.Close()
+		benches[i] = b
+	}
+	rounds := max(1, int(duration/window))
+	for round := 0; ; round++ {
+		enough := round >= rounds
+		for _, b := range benches {
+			enough = enough && (len(b.times) >= least || round >= 10*rounds)
+		}
+		if enough {
+			break
+		}
+		for _, b := range benches {
+			if err := b.window(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if o.Progress != nil {
+			o.Progress(min(round+1, rounds), rounds)
+		}
+	}
+	results := make([]BenchResult, len(models))
+	for i, b := range benches {
+		r, err := b.result(ctx, o.Operators)
+		if err != nil {
+			return nil, err
+		}
+		results[i] = r
+	}
+	return results, nil
+}
+
+type bench struct {
+	model     *Model
+	session   *Session
+	in, out   []*tensor.Tensor
+	threads   int
+	times     []time.Duration
+	busy      []time.Duration // runs in windows when the machine was busy
+	discarded int
+}
+
+func newBench(ctx context.Context, m *Model, o BenchOptions) (*bench, error) {
+	s, err := m.Compile(CompileOptions{Threads: o.Threads})
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{model: m, session: s, out: make([]*tensor.Tensor, len(s.Outputs())), threads: s.compiled.Threads()}
+	for _, v := range s.Inputs() {
+		t := o.Inputs[v.Name]
+		if t == nil {
+			t = randomInput(v)
+		}
+		b.in = append(b.in, t)
+	}
+	for range 3 { // the first run plans and allocates, the next ones warm caches
+		if err := s.RunInto(ctx, b.in, b.out, nil); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// randomInput is a tensor of seeded random values; unknown dimensions are 1.
+func randomInput(v ValueInfo) *tensor.Tensor {
+	shape := slices.Clone(v.Shape)
+	for i, n := range shape {
+		if n < 0 {
+			shape[i] = 1
+		}
+	}
+	t := tensor.New(v.DType, shape...)
+	random := rand.New(rand.NewPCG(1, 1))
+	if v.DType == tensor.Float32 {
+		for i := range tensor.Values[float32](t) {
+			tensor.Values[float32](t)[i] = random.Float32()
+		}
+	} else if v.DType == tensor.Int8 || v.DType == tensor.Uint8 {
+		for i := range t.Bytes() {
+			t.Bytes()[i] = byte(random.Uint32())
+		}
+	}
+	return t
+}
+
+// window runs the model for a while and keeps the times if the process had its processors: what it used of them is
+// at least what one busy thread uses. Threads that wait for each other spin only briefly, so that more cannot be
+// asked of them.
+func (b *bench) window(ctx context.Context) error {
+	cpu, known := processorTime()
+	begin := time.Now()
+	var times []time.Duration
+	for time.Since(begin) < window || len(times) == 0 {
+		start := time.Now()
+		if err := b.session.RunInto(ctx, b.in, b.out, nil); err != nil {
+			return err
+		}
+		times = append(times, time.Since(start))
+	}
+	elapsed := time.Since(begin)
+	after, _ := processorTime()
+	if known && float64(after-cpu) < 0.96*float64(elapsed) {
+		b.discarded += len(times)
+		b.busy = append(b.busy, times...)
+		return nil
+	}
+	b.times = append(b.times, times...)
+	return nil
+}
+
+func (b *bench) result(ctx context.Context, operators bool) (BenchResult, error) {
+	times := b.times
+	if len(times) == 0 { // the machine was never quiet: better a noisy number than none
+		times, b.discarded = b.busy, 0
+	}
+	slices.Sort(times)
+	r := BenchResult{
+		Path: b.model.path, Threads: b.threads, Runs: len(times), Discarded: b.discarded,
+		Median: times[len(times)/2], P95: times[min(len(times)*95/100, len(times)-1)], Minimum: times[0],
+		PeakBytes: peakBytes(),
+	}
+	plan, err := b.session.compiled.Plan(b.in)
+	if err != nil {
+		return r, err
+	}
+	r.MACs = plan.MACs()
+	if !operators {
+		return r, nil
+	}
+	profile := &runtime.Profile{}
+	for range max(3, min(50, len(times))) {
+		if err := b.session.RunInto(ctx, b.in, b.out, &RunOptions{profile}); err != nil {
+			return r, err
+		}
+	}
+	for _, s := range profile.Steps {
+		r.Operators = append(r.Operators, OperatorTime{
+			Node: s.Name, Op: s.Op, Kernel: s.Kernel, MACs: s.MACs,
+			MeanMS: s.Total.Seconds() * 1000 / float64(max(s.Runs, 1)),
+		})
+	}
+	return r, nil
+}

@@ -1,0 +1,78 @@
+// Package octet takes a trained float neural network, makes it an 8-bit one, tells what that cost, and runs both.
+//
+//	model, err := octet.Load("mobilenet_v2.onnx", octet.LoadOptions{})
+//	samples, err := octet.OpenSamples("photos/", model.Inputs(), octet.SampleOptions{Preprocess: "imagenet"})
+//	quantized, report, err := model.Quantize(ctx, samples, octet.QuantizeOptions{})
+//	err = quantized.Save("mobilenet_v2.int8.onnx", octet.SaveOptions{})
+//	session, err := quantized.Compile(octet.CompileOptions{})
+//	outputs, err := session.Run(ctx, inputs)
+//
+// Everything is pure Go. Options are structs whose zero value is the default; no option changes results except those
+// documented so. Long calls take a Progress function and return ctx.Err() soon after ctx ends.
+package octet
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/octet-nn/octet/internal/format/onnx"
+)
+
+// Version is the version of this package and of the octet program.
+const Version = "0.1.0"
+
+// LoadOptions bound what a model file may ask for. The zero value has safe defaults.
+type LoadOptions struct {
+	MaxFileBytes   int64 // size of the model file; 0 means 4 GiB
+	MaxTensorBytes int   // size of one constant; 0 means 2 GiB
+	MaxNodes       int   // number of nodes; 0 means 250 000
+}
+
+const defaultMaxFileBytes = 4 << 30
+
+// Load reads a model file; its format is found by its content. Weights stay slices of the file's bytes. Errors are a
+// *FormatError where the file is not what it should be.
+func Load(path string, o LoadOptions) (*Model, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load the model: %w", err)
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("cannot load the model: %s is a folder, not a model file", path)
+	}
+	m, err := Read(os.DirFS(filepath.Dir(path)), filepath.Base(path), o)
+	if err != nil {
+		return nil, err
+	}
+	m.path = path
+	return m, nil
+}
+
+// Read is Load for a file of fsys, which may be embedded in the program. External data is read from the same fsys.
+func Read(fsys fs.FS, name string, o LoadOptions) (*Model, error) {
+	limit := o.MaxFileBytes
+	if limit == 0 {
+		limit = defaultMaxFileBytes
+	}
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load the model: %w", err)
+	}
+	if info.Size() > limit {
+		return nil, fmt.Errorf("cannot load %s: it has %d bytes, the limit is %d (LoadOptions.MaxFileBytes)", name, info.Size(), limit)
+	}
+	data, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load the model: %w", err)
+	}
+	g, err := onnx.Read(data, onnx.Options{
+		File: name, External: fsys,
+		Limits: onnx.Limits{MaxTensorBytes: o.MaxTensorBytes, MaxNodes: o.MaxNodes},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Model{graph: g, path: name, size: int64(len(data))}, nil
+}
