@@ -130,6 +130,7 @@ type importer struct {
 	declared map[string]graph.Type
 	broken   map[string]error // initializers that cannot be used, and why
 	versions map[string]int   // operator set by domain
+	read     map[string]bool  // names that nodes or outputs refer to
 	problems []error
 }
 
@@ -166,6 +167,15 @@ func (im *importer) run(g *graphProto) {
 		im.names[v.name] = true
 		im.values[v.name] = value
 		im.graph.Inputs = append(im.graph.Inputs, value)
+	}
+	im.read = map[string]bool{}
+	for _, n := range g.nodes {
+		for _, name := range n.inputs {
+			im.read[name] = true
+		}
+	}
+	for _, v := range g.outputs {
+		im.read[v.name] = true
 	}
 	im.declared = map[string]graph.Type{}
 	for _, v := range append(slices.Clone(g.values), g.outputs...) {

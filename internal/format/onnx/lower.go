@@ -168,8 +168,8 @@ func withAxis(name string, axis int) (graph.Operator, error) {
 
 func batchNormalization(c *call) error {
 	training := c.int("training_mode", 0) != 0 || c.int("spatial", 1) != 1
-	for _, v := range c.out[1:] {
-		training = training || v != nil
+	for i := 1; i < len(c.out); i++ {
+		training = training || c.wanted(i)
 	}
 	if training {
 		return errUnknown
@@ -180,7 +180,7 @@ func batchNormalization(c *call) error {
 
 func dropout(c *call) error {
 	c.float("ratio", 0)
-	if len(c.out) > 1 && c.out[1] != nil {
+	if c.wanted(1) {
 		return errUnknown
 	}
 	if v := c.input(2); v != nil && (v.Const == nil || op.Int64s(v.Const)[0] != 0) {
@@ -394,4 +394,9 @@ func (c *call) kernel(i int) error {
 		}
 	}
 	return nil
+}
+
+// wanted reports whether anything reads output i.
+func (c *call) wanted(i int) bool {
+	return i < len(c.out) && c.out[i] != nil && c.im.read[c.out[i].Name]
 }

@@ -1,0 +1,413 @@
+package onnx
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/op"
+	"github.com/octet-nn/octet/internal/rewrite"
+	"github.com/octet-nn/octet/tensor"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// The versions that files are written in.
+const (
+	writtenIR    = 10
+	writtenOpset = 21
+)
+
+// WriteOptions say how a model is written.
+type WriteOptions struct {
+	// Activations is the element type of 8-bit activations, tensor.Uint8 or tensor.Int8; the zero value is Uint8. Codes
+	// of the other type are shifted by 128, which denotes the same reals.
+	Activations tensor.DType
+}
+
+// Write writes a graph as an ONNX file. Integer nodes become float ones between QuantizeLinear and DequantizeLinear.
+// The bytes depend on the graph only. The error lists all nodes that ONNX cannot express.
+func Write(w io.Writer, g *graph.Graph, o WriteOptions) error {
+	switch o.Activations {
+	case tensor.Invalid:
+		o.Activations = tensor.Uint8
+	case tensor.Uint8, tensor.Int8:
+	default:
+		return fmt.Errorf("activations cannot be written as %s: u8 or i8", o.Activations)
+	}
+	g = g.Clone()
+	if err := rewrite.Expand(g); err != nil {
+		return err
+	}
+	if err := rewrite.Relayout(g, op.NCHW); err != nil {
+		return err
+	}
+	e := &exporter{options: o, index: g.Index(), constants: map[*graph.Value]bool{}}
+	e.shiftActivations(g)
+	for _, n := range g.Nodes {
+		if err := e.node(n); err != nil {
+			e.problems = append(e.problems, &FormatError{Offset: -1, Node: n.Describe(), Why: err.Error()})
+		}
+	}
+	if err := errors.Join(e.problems...); err != nil {
+		return err
+	}
+	_, err := w.Write(e.model(g))
+	return err
+}
+
+// exporter collects the parts of the file.
+type exporter struct {
+	options   WriteOptions
+	index     *graph.Index
+	nodes     []byte // encoded fields of the graph
+	tensors   []byte
+	constants map[*graph.Value]bool // written already
+	problems  []error
+}
+
+// shiftActivations gives codes between Quantize and Dequantize the wanted signedness.
+func (e *exporter) shiftActivations(g *graph.Graph) {
+	for _, n := range g.Nodes {
+		if _, ok := n.Op.(*op.Quantize); !ok {
+			continue
+		}
+		v := n.Outputs[0]
+		d := v.Type.DType
+		only := !e.index.IsOutput(v) && (d == tensor.Int8 || d == tensor.Uint8) && d != e.options.Activations
+		for _, u := range e.index.Uses(v) {
+			_, ok := u.Node.Op.(*op.Dequantize)
+			only = only && ok
+		}
+		if !only {
+			continue
+		}
+		q := v.Type.Quant.Clone()
+		for i := range q.ZeroPoint {
+			if d == tensor.Int8 {
+				q.ZeroPoint[i] += 128
+			} else {
+				q.ZeroPoint[i] -= 128
+			}
+		}
+		v.Type.DType, v.Type.Quant = e.options.Activations, q
+	}
+}
+
+func (e *exporter) node(n *graph.Node) error {
+	if n.Compute != graph.Float {
+		return fmt.Errorf("a %s node has no ONNX form", n.Compute)
+	}
+	switch o := n.Op.(type) {
+	case *op.Quantize:
+		return e.linear("QuantizeLinear", n, n.Outputs[0])
+	case *op.Dequantize:
+		return e.linear("DequantizeLinear", n, n.Inputs[0])
+	case *op.Conv:
+		return e.convolution(n, o)
+	case *op.Unknown, *op.Requantize, *op.FakeQuantize, *op.Swish:
+		return fmt.Errorf("it cannot be written for operator set %d", writtenOpset)
+	}
+	return e.plain(n, n.Op)
+}
+
+// convolution writes the filter in ONNX's order.
+func (e *exporter) convolution(n *graph.Node, o *op.Conv) error {
+	if o.Filter != op.OIHW {
+		return fmt.Errorf("its filter is in the order %s; only OIHW can be written", o.Filter)
+	}
+	return e.plain(n, o)
+}
+
+// plain writes the operator and, as a node of its own, the clamp fused into it.
+func (e *exporter) plain(n *graph.Node, o graph.Operator) error {
+	name, attributes, err := spell(n, o)
+	if err != nil {
+		return err
+	}
+	in, out := e.names(n.Inputs), e.names(n.Outputs)
+	clamp := rewrite.ClampOf(o)
+	if clamp == nil {
+		e.emit(name, n.Name, in, out, attributes)
+		return nil
+	}
+	final := out[0]
+	out[0] = e.index.Fresh(final + "_unclamped")
+	e.emit(name, n.Name, in, out, attributes)
+	if clamp.Min == 0 && math.IsInf(float64(clamp.Max), 1) {
+		e.emit("Relu", n.Name+"/relu", out[:1], []string{final}, nil)
+		return nil
+	}
+	limits := []string{out[0]}
+	for i, limit := range []float32{clamp.Min, clamp.Max} {
+		limits = append(limits, e.constant(final+[]string{"_min", "_max"}[i], tensor.Of([]float32{limit})))
+	}
+	e.emit("Clip", n.Name+"/clip", limits, []string{final}, nil)
+	return nil
+}
+
+// linear writes Quantize or Dequantize, whose parameters are those of codes.
+func (e *exporter) linear(name string, n *graph.Node, codes *graph.Value) error {
+	t := codes.Type
+	q := t.Quant
+	if q == nil || q.Dynamic {
+		return fmt.Errorf("%q has no constant quantization", codes.Name)
+	}
+	shape := []int{}
+	var attributes []byte
+	if !q.IsPerTensor() {
+		shape = []int{len(q.Scale)}
+		attributes = append(attributes, integer("axis", q.Axis)...)
+	}
+	if q.Block > 0 {
+		sizes, ok := t.Shape.Known()
+		if !ok {
+			return fmt.Errorf("%q is quantized in blocks but its shape %s is not known", codes.Name, t.Shape)
+		}
+		shape = slices.Clone(sizes)
+		shape[q.Axis] = (shape[q.Axis] + q.Block - 1) / q.Block
+		attributes = append(attributes, integer("block_size", q.Block)...)
+	}
+	points := make([]int64, len(q.ZeroPoint))
+	for i, z := range q.ZeroPoint {
+		points[i] = int64(z)
+	}
+	if t.DType.Bits() < 8 {
+		return fmt.Errorf("%q has %s codes, which are not written", codes.Name, t.DType)
+	}
+	in := append(e.names(n.Inputs[:1]), e.constant(n.Name+"_scale", tensor.Of(slices.Clone(q.Scale), shape...)))
+	if t.DType != tensor.Int32 { // whose zero point is always 0
+		in = append(in, e.constant(n.Name+"_zero_point", op.FromInt64s(t.DType, shape, points)))
+	}
+	e.emit(name, n.Name, in, e.names(n.Outputs), attributes)
+	return nil
+}
+
+// names are what values are called in the file; constants are written the first time.
+func (e *exporter) names(values []*graph.Value) []string {
+	names := make([]string, len(values))
+	for i, v := range values {
+		if v == nil {
+			continue
+		}
+		names[i] = v.Name
+		if v.Const != nil && !e.constants[v] {
+			e.constants[v] = true
+			e.tensors = appendMessage(e.tensors, 5, tensorMessage(v.Name, v.Const))
+		}
+	}
+	return names
+}
+
+func (e *exporter) constant(name string, t *tensor.Tensor) string {
+	name = e.index.Fresh(name)
+	e.tensors = appendMessage(e.tensors, 5, tensorMessage(name, t))
+	return name
+}
+
+func (e *exporter) emit(operator, name string, in, out []string, attributes []byte) {
+	var b []byte
+	for len(in) > 0 && in[len(in)-1] == "" {
+		in = in[:len(in)-1]
+	}
+	for _, s := range in {
+		b = appendMessage(b, 1, []byte(s))
+	}
+	for _, s := range out {
+		b = appendMessage(b, 2, []byte(s))
+	}
+	b = appendMessage(appendMessage(b, 3, []byte(name)), 4, []byte(operator))
+	e.nodes = appendMessage(e.nodes, 1, append(b, attributes...))
+}
+
+func (e *exporter) model(g *graph.Graph) []byte {
+	e.names(g.Outputs)
+	body := append(e.nodes, appendMessage(nil, 2, []byte(g.Name))...)
+	body = append(body, e.tensors...)
+	for _, v := range g.Inputs {
+		body = appendMessage(body, 11, valueMessage(v))
+	}
+	for _, v := range g.Outputs {
+		body = appendMessage(body, 12, valueMessage(v))
+	}
+	m := appendNumber(nil, 1, writtenIR)
+	m = appendMessage(m, 2, []byte("octet"))
+	m = appendMessage(m, 7, body)
+	m = appendMessage(m, 8, appendNumber(nil, 2, writtenOpset))
+	keys := make([]string, 0, len(g.Metadata))
+	for k := range g.Metadata {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		m = appendMessage(m, 14, appendMessage(appendMessage(nil, 1, []byte(k)), 2, []byte(g.Metadata[k])))
+	}
+	return m
+}
+
+func appendMessage(b []byte, number protowire.Number, content []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(b, number, protowire.BytesType), content)
+}
+
+func appendNumber(b []byte, number protowire.Number, v int) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, number, protowire.VarintType), uint64(v))
+}
+
+// dtypeNumber is the inverse of dtypes.
+func dtypeNumber(d tensor.DType) int {
+	for number, dtype := range dtypes {
+		if dtype == d {
+			return int(number)
+		}
+	}
+	return 0
+}
+
+func tensorMessage(name string, t *tensor.Tensor) []byte {
+	var b []byte
+	for _, d := range t.Shape() {
+		b = appendNumber(b, 1, d)
+	}
+	b = appendMessage(appendNumber(b, 2, dtypeNumber(t.DType())), 8, []byte(name))
+	return appendMessage(b, 9, t.Bytes())
+}
+
+func valueMessage(v *graph.Value) []byte {
+	typ := appendNumber(nil, 1, dtypeNumber(v.Type.DType))
+	if v.Type.Shape != nil {
+		var dims []byte
+		for _, d := range v.Type.Shape {
+			var dim []byte
+			if d.Known() {
+				dim = appendNumber(nil, 1, d.Size)
+			} else if d.Symbol != "" {
+				dim = appendMessage(nil, 2, []byte(d.Symbol))
+			}
+			dims = appendMessage(dims, 1, dim)
+		}
+		typ = appendMessage(typ, 2, dims)
+	}
+	return appendMessage(appendMessage(nil, 1, []byte(v.Name)), 2, appendMessage(nil, 1, typ))
+}
+
+func integer(name string, v int) []byte {
+	return appendMessage(nil, 5, appendNumber(appendNumber(appendMessage(nil, 1, []byte(name)), 3, v), 20, 2))
+}
+
+// oddNames are ONNX attributes that are not spelled like fields.
+var oddNames = map[string]string{"KeepDims": "keepdims", "TransA": "transA", "TransB": "transB", "AllowZero": "allowzero",
+	"Nearest": "nearest_mode", "CoordinateTransformation": "coordinate_transformation_mode", "BlockSize": "blocksize",
+	"KeepAspectRatio": "keep_aspect_ratio_policy"}
+
+// spell is the name and the encoded attributes of an operator.
+func spell(n *graph.Node, o graph.Operator) (name string, attributes []byte, err error) {
+	name = o.Type()
+	skip := map[string]bool{"Layout": true, "Filter": true, "Clamp": true}
+	add := func(name string, kind int, value []byte) {
+		attributes = appendMessage(attributes, 5, appendNumber(append(appendMessage(nil, 1, []byte(name)), value...), 20, kind))
+	}
+	str := func(name, value string) { add(name, 3, appendMessage(nil, 4, []byte(value))) }
+	switch o := o.(type) {
+	case *op.Elu:
+		if o.Gamma != 1 || o.Scale != 1 {
+			return "", nil, errors.New("an Elu with a gamma or scale is not written")
+		}
+		skip["Gamma"], skip["Scale"] = true, true
+	case *op.ArgMax:
+		if skip["Min"] = true; o.Min {
+			name = "ArgMin"
+		}
+	case *op.Shape:
+		skip["End"], skip["ToEnd"] = o.ToEnd, true
+	case *op.Gelu:
+		if skip["Tanh"] = true; o.Tanh {
+			str("approximate", "tanh")
+		}
+	case *op.Compress:
+		skip["Axis"], skip["Flat"] = o.Flat, true
+	case *op.DepthToSpace:
+		if skip["ColumnRowDepth"] = true; o.ColumnRowDepth {
+			str("mode", "CRD")
+		}
+	case *op.ConstantOfShape:
+		if skip["Fill"] = true; o.Fill != nil {
+			add("value", 4, appendMessage(nil, 5, tensorMessage("", o.Fill.Reshape(1))))
+		}
+	case *op.Split:
+		if n.Input(1) == nil {
+			attributes = append(attributes, integer("num_outputs", len(n.Outputs))...)
+		}
+	case *op.QuantizeLinear, *op.DequantizeLinear:
+		return "", nil, errors.New("quantization with computed parameters is not written")
+	}
+	fields := reflect.ValueOf(o).Elem()
+	for i := range fields.NumField() {
+		f := fields.Type().Field(i)
+		if !f.IsExported() || skip[f.Name] {
+			continue
+		}
+		attribute := oddNames[f.Name]
+		if attribute == "" {
+			attribute = snake(f.Name)
+		}
+		switch v := fields.Field(i).Interface().(type) {
+		case op.AutoPad:
+			if v != op.ExplicitPads {
+				text, err := v.MarshalText()
+				if err != nil {
+					return "", nil, err
+				}
+				str(attribute, string(text))
+			}
+		case op.OutputType:
+			add(attribute, 2, appendNumber(nil, 3, dtypeNumber(v.DType)))
+		case encoding.TextMarshaler:
+			text, err := v.MarshalText()
+			if err != nil {
+				return "", nil, err
+			}
+			str(attribute, string(text))
+		case float32:
+			add(attribute, 1, protowire.AppendFixed32(protowire.AppendTag(nil, 2, protowire.Fixed32Type), math.Float32bits(v)))
+		case int:
+			if f.Name != "Group" || v != 0 {
+				add(attribute, 2, appendNumber(nil, 3, v))
+			}
+		case bool:
+			number := 0
+			if v {
+				number = 1
+			}
+			add(attribute, 2, appendNumber(nil, 3, number))
+		case []int:
+			var list []byte
+			for _, x := range v {
+				list = appendNumber(list, 8, x)
+			}
+			if len(v) > 0 {
+				add(attribute, 7, list)
+			}
+		default:
+			return "", nil, fmt.Errorf("field %s cannot be written", f.Name)
+		}
+	}
+	return name, attributes, nil
+}
+
+// snake turns KernelShape into kernel_shape.
+func snake(name string) string {
+	var b strings.Builder
+	for i, r := range name {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
