@@ -111,6 +111,10 @@ func (e *exporter) node(n *graph.Node) error {
 		return e.linear("DequantizeLinear", n, n.Inputs[0])
 	case *op.Conv:
 		return e.convolution(n, o)
+	case *op.ConvTranspose:
+		if o.Filter != op.OIHW {
+			return fmt.Errorf("its filter is in the order %s; only OIHW can be written", o.Filter)
+		}
 	case *op.Unknown, *op.Requantize, *op.FakeQuantize, *op.Swish:
 		return fmt.Errorf("it cannot be written for operator set %d", writtenOpset)
 	}
@@ -119,10 +123,26 @@ func (e *exporter) node(n *graph.Node) error {
 
 // convolution writes the filter in ONNX's order.
 func (e *exporter) convolution(n *graph.Node, o *op.Conv) error {
-	if o.Filter != op.OIHW {
-		return fmt.Errorf("its filter is in the order %s; only OIHW can be written", o.Filter)
+	rank, known := n.Inputs[1].Type.Rank()
+	if o.Filter == op.OIHW {
+		return e.plain(n, o)
 	}
-	return e.plain(n, o)
+	if !known {
+		return fmt.Errorf("its filter is in the order %s and of unknown rank", o.Filter)
+	}
+	attributes := appendMessage(nil, 1, []byte("perm"))
+	for _, axis := range []int{o.Filter.Output(rank), o.Filter.Input(rank)} {
+		attributes = appendNumber(attributes, 8, axis)
+	}
+	for i := range rank - 2 {
+		attributes = appendNumber(attributes, 8, o.Filter.Spatial(rank)+i)
+	}
+	ordered := &graph.Value{Name: e.index.Fresh(n.Inputs[1].Name + "_oihw")}
+	e.emit("Transpose", n.Name+"/filter", e.names(n.Inputs[1:2]), []string{ordered.Name},
+		appendMessage(nil, 5, appendNumber(attributes, 20, 7)))
+	copied := *n
+	copied.Inputs = append([]*graph.Value{n.Inputs[0], ordered}, n.Inputs[2:]...)
+	return e.plain(&copied, o)
 }
 
 // plain writes the operator and, as a node of its own, the clamp fused into it.

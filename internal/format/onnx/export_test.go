@@ -109,3 +109,27 @@ func TestORTAgrees(t *testing.T) {
 		}
 	}
 }
+
+func TestFilterOrders(t *testing.T) {
+	for filter, shape := range map[op.FilterLayout][]int{op.OHWI: {4, 2, 3, 5}, op.HWIO: {2, 3, 5, 4}} {
+		w := tensor.New(tensor.Float32, shape...)
+		for i := range tensor.Values[float32](w) {
+			tensor.Values[float32](w)[i] = float32(i)
+		}
+		x := &graph.Value{Name: "x", Type: graph.Type{DType: tensor.Float32, Shape: graph.FixedShape(1, 5, 7, 7)}}
+		y := &graph.Value{Name: "y"}
+		n := &graph.Node{Name: "c", Op: &op.Conv{Filter: filter}, Outputs: []*graph.Value{y},
+			Inputs: []*graph.Value{x, {Name: "w", Type: graph.TypeOf(w), Const: w}}}
+		g := &graph.Graph{Inputs: []*graph.Value{x}, Outputs: []*graph.Value{y}, Nodes: []*graph.Node{n}}
+		if _, err := op.Infer(g); err != nil {
+			t.Fatal(err)
+		}
+		again, err := Read(written(t, g, WriteOptions{}), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := again.Outputs[0].Type.String(); got != y.Type.String() || len(again.Nodes) != 2 {
+			t.Errorf("%s: %s became %s", filter, y.Type, got)
+		}
+	}
+}
