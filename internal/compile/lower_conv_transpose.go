@@ -27,37 +27,47 @@ func transposedFilter(n *graph.Node, o *op.ConvTranspose) (f kernel.Filter, axis
 	return f, o.Filter.Input(rank), true
 }
 
-// transposedWindow is the part of the window that does not depend on shapes: what weights are packed for. ok is false
-// where the padding depends on the input's size.
-func transposedWindow(f kernel.Filter, o *op.ConvTranspose, rank int) (w kernel.Window, ok bool) {
-	if len(o.OutputShape) > 0 {
+// transposedWindow is the part of the window that weights are packed for: it must not depend on the input's size. ok is
+// false where the padding does, because the operator states its output's size and the input's is not known yet.
+func transposedWindow(f kernel.Filter, o *op.ConvTranspose, x *graph.Value) (w kernel.Window, ok bool) {
+	rank := len(x.Type.Shape)
+	if rank != 3 && rank != 4 {
 		return w, false
 	}
 	s := sliding{[]int{f.Height, f.Width}[4-rank:], o.Strides, o.Dilations, o.Pads, o.AutoPad}
-	w = kernel.Window{KernelHeight: 1, StrideHeight: 1, DilationHeight: 1, KernelWidth: f.Width}
-	last := rank - 3
-	// With automatic padding the output is stride times the input, whatever its size; seen from the output, the window
-	// slides over it with the operator's stride and reaches every input.
+	entry := func(list []int, axis int) int {
+		if axis < len(list) {
+			return list[axis]
+		}
+		return 0
+	}
+	ok = true
 	along := func(axis int) (stride, dilation, pad int) {
 		stride, dilation, pad, _ = s.along(axis, 0, 0)
-		if o.AutoPad == op.SameUpper || o.AutoPad == op.SameLower {
-			extra := 0
-			if axis < len(o.OutputPadding) {
-				extra = o.OutputPadding[axis]
-			}
-			total := max((s.kernel[axis]-1)*dilation+1-stride+extra, 0)
-			if pad = total / 2; o.AutoPad == op.SameLower {
-				pad = (total + 1) / 2
-			}
+		// What the full result has more than the output: (in−1)·stride + extent − out. With automatic padding the output
+		// is in·stride, so that the input's size cancels out.
+		surplus := (s.kernel[axis]-1)*dilation + 1 - stride + entry(o.OutputPadding, axis)
+		switch in := x.Type.Shape[o.Layout.Spatial(rank)+axis]; {
+		case len(o.OutputShape) > 0:
+			ok = ok && in.Known()
+			surplus += in.Size*stride - o.OutputShape[axis]
+		case o.AutoPad != op.SameUpper && o.AutoPad != op.SameLower:
+			return stride, dilation, pad
 		}
-		return stride, dilation, pad
+		surplus = max(surplus, 0)
+		if o.AutoPad == op.SameUpper {
+			return stride, dilation, surplus / 2
+		}
+		return stride, dilation, (surplus + 1) / 2
 	}
+	w = kernel.Window{KernelHeight: 1, StrideHeight: 1, DilationHeight: 1, KernelWidth: f.Width}
+	last := rank - 3
 	w.StrideWidth, w.DilationWidth, w.PadLeft = along(last)
 	if last == 1 {
 		w.KernelHeight = f.Height
 		w.StrideHeight, w.DilationHeight, w.PadTop = along(0)
 	}
-	return w, true
+	return w, ok
 }
 
 // over is the window of a transposed convolution of x.
@@ -80,7 +90,7 @@ func lowerConvTransposeFloat(b *builder, n *graph.Node) (prepared, error) {
 	if !ok || !isFloat32(n.Input(0)) {
 		return nil, nil
 	}
-	w, ok := transposedWindow(f, o, len(n.Input(1).Const.Shape()))
+	w, ok := transposedWindow(f, o, n.Input(0))
 	if !ok {
 		return nil, nil
 	}
@@ -112,7 +122,7 @@ func lowerConvTransposeInteger(b *builder, n *graph.Node) (prepared, error) {
 	if !ok {
 		return nil, nil
 	}
-	w, ok := transposedWindow(f, o, len(n.Input(1).Const.Shape()))
+	w, ok := transposedWindow(f, o, n.Input(0))
 	if !ok {
 		return nil, nil
 	}

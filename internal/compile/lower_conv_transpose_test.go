@@ -22,6 +22,7 @@ func TestConvTranspose(t *testing.T) {
 		{"same upper", op.ConvTranspose{Strides: []int{2, 3}, AutoPad: op.SameUpper}, []int{5, 4}, []int{6, 5, 3, 4}, 6, 5, 1},
 		{"same lower", op.ConvTranspose{Strides: []int{2, 2}, AutoPad: op.SameLower}, []int{5, 4}, []int{6, 5, 3, 5}, 6, 5, 1},
 		{"dilated", op.ConvTranspose{Dilations: []int{2, 3}}, []int{5, 4}, []int{6, 5, 3, 2}, 6, 5, 1},
+		{"stated output", op.ConvTranspose{Strides: []int{2, 2}, OutputShape: []int{12, 8}, AutoPad: op.Valid}, []int{5, 4}, []int{6, 5, 3, 3}, 6, 5, 1},
 		{"grouped", op.ConvTranspose{Strides: []int{2, 2}, Group: 2}, []int{5, 4}, []int{6, 5, 2, 2}, 6, 10, -1},
 		{"OHWI", op.ConvTranspose{Strides: []int{2, 2}, Filter: op.OHWI}, []int{5, 4}, []int{5, 3, 3, 6}, 6, 5, 0},
 		{"1-D", op.ConvTranspose{Strides: []int{3}}, []int{7}, []int{6, 5, 4}, 6, 5, 1},
