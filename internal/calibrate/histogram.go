@@ -134,6 +134,13 @@ type bin struct {
 	count     uint64
 }
 
+// nonzeroBins is bins without the values that are 0 or next to it.
+func (h *Histogram) nonzeroBins() []bin {
+	others := *h
+	others.small = 0
+	return others.bins()
+}
+
 // bins lists the non-empty bins from the most negative to the most positive, cut at the extremes.
 func (h *Histogram) bins() []bin {
 	var out []bin

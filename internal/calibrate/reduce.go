@@ -110,7 +110,8 @@ func search(h *Histogram, levels, bins int, loss func(fine []float64, first, las
 	if !(high > low) {
 		return low, high
 	}
-	fine := uniform(h.bins(), float64(low), float64(high), bins)
+	// Zero is exactly representable in every range: the many zeros behind a Relu lose nothing and must not count.
+	fine := uniform(h.nonzeroBins(), float64(low), float64(high), bins)
 	width := (float64(high) - float64(low)) / float64(bins)
 	zero := min(int(-float64(low)/width), bins-1)
 	first, last := 0, bins
