@@ -42,7 +42,12 @@ func Load(path string, o LoadOptions) (*Model, error) {
 	if info.IsDir() {
 		return nil, fmt.Errorf("cannot load the model: %s is a folder, not a model file", path)
 	}
-	m, err := Read(os.DirFS(filepath.Dir(path)), filepath.Base(path), o)
+	folder, err := os.OpenRoot(filepath.Dir(path)) // external data cannot lead out of it, by links neither
+	if err != nil {
+		return nil, fmt.Errorf("cannot load the model: %w", err)
+	}
+	defer folder.Close()
+	m, err := Read(folder.FS(), filepath.Base(path), o)
 	if err != nil {
 		return nil, err
 	}
