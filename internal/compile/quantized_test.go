@@ -3,6 +3,7 @@ package compile
 import (
 	"bytes"
 	"iter"
+	"maps"
 	"strings"
 	"testing"
 
@@ -19,6 +20,9 @@ import (
 func quantized(t *testing.T, g *graph.Graph, in map[string]*tensor.Tensor, o quantize.Options) *graph.Graph {
 	t.Helper()
 	g = g.Clone()
+	if err := rewrite.Widen(g); err != nil {
+		t.Fatal(err)
+	}
 	if err := rewrite.Simplify(g, rewrite.SimplifyOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -43,17 +47,21 @@ func quantized(t *testing.T, g *graph.Graph, in map[string]*tensor.Tensor, o qua
 // TestQuantizedModels compares every value of quantized models with the interpreter's: codes bit for bit, floats behind
 // them closely; and the outputs of the program as it is normally compiled, at 1, 2 and 8 threads.
 func TestQuantizedModels(t *testing.T) {
-	for _, file := range []string{"resnet20_cifar10.onnx", "mnist_cnn_pytorch.onnx", "mnist_cntk.onnx", "ultraface_slim320_simplified.onnx"} {
-		t.Run(strings.TrimSuffix(file, ".onnx"), func(t *testing.T) {
-			m := realModel{file: file, dims: map[string]int{"": 1}}
+	for _, m := range realModels {
+		if m.planOnly || m.references {
+			continue
+		}
+		t.Run(strings.TrimSuffix(m.file, ".onnx"), func(t *testing.T) {
+			if testing.Short() {
+				t.Skip("SKIP: the interpreter takes seconds")
+			}
+			m.dims = maps.Clone(m.dims)
 			_, g := m.load(t)
 			typed := quantized(t, g, m.feed(t, g), quantize.Options{})
-			batches := []int{1}
-			if !g.Inputs[0].Type.Shape[0].Known() {
-				batches = append(batches, 3)
-			}
-			for _, batch := range batches {
-				m.dims = map[string]int{"": batch}
+			checkEveryValue(t, typed, m.feed(t, typed))
+			batch := g.Inputs[0].Type.Shape[0]
+			if m.interpret && !batch.Known() {
+				m.dims[""] = 3
 				checkEveryValue(t, typed, m.feed(t, typed))
 			}
 		})
