@@ -55,7 +55,7 @@ func lowerConvFloat(b *builder, n *graph.Node) (prepared, error) {
 	if weights == nil || err != nil {
 		return nil, err
 	}
-	epilogue, ok, err := epilogueFloat(n.Input(2), o.Clamp)
+	epilogue, ok, err := epilogueFloat(n.Input(2), o.Clamp, f.Outputs)
 	if !ok || err != nil {
 		return nil, err
 	}
@@ -85,14 +85,19 @@ func lowerConvFloat(b *builder, n *graph.Node) (prepared, error) {
 	}, nil
 }
 
-// epilogueFloat is a constant bias and a fused activation; ok is false if the bias is computed.
-func epilogueFloat(bias *graph.Value, clamp *op.Clamp) (e kernel.EpilogueF32, ok bool, err error) {
+// epilogueFloat is a constant bias and a fused activation; ok is false if the bias is computed or is not one
+// number per output channel or one for all.
+func epilogueFloat(bias *graph.Value, clamp *op.Clamp, outputs int) (e kernel.EpilogueF32, ok bool, err error) {
 	e.Least, e.Greatest = limits(clamp)
 	if bias == nil {
 		return e, true, nil
 	}
-	e.Bias, err = realConstant(bias)
-	return e, e.Bias != nil, err
+	values, err := realConstant(bias)
+	if err != nil || len(values) != 1 && len(values) != outputs {
+		return e, false, err
+	}
+	e.Bias = spread(values, outputs)
+	return e, true, nil
 }
 
 // sliding is the attributes that convolutions and pools share, per spatial axis.

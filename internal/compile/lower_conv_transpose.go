@@ -98,7 +98,7 @@ func lowerConvTransposeFloat(b *builder, n *graph.Node) (prepared, error) {
 	if weights == nil || err != nil {
 		return nil, err
 	}
-	epilogue, ok, err := epilogueFloat(n.Input(2), o.Clamp)
+	epilogue, ok, err := epilogueFloat(n.Input(2), o.Clamp, f.Outputs)
 	if !ok || err != nil {
 		return nil, err
 	}

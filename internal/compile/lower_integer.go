@@ -23,7 +23,7 @@ type integerProduct struct {
 func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp) (p *integerProduct, ok bool) {
 	w, bias, y := n.Input(1), n.Input(2), n.Outputs[0]
 	q := w.Type.Quant
-	if w.Const == nil || q == nil || q.Block > 0 || q.Dynamic || w.Type.DType.Bits() > 8 || len(q.Scale) > 1 && q.Axis != axis {
+	if w.Const == nil || q == nil || q.Block > 0 || q.Dynamic || w.Type.DType.Bits() > 8 || len(q.Scale) > 1 && (q.Axis != axis || len(q.Scale) != f.Outputs) {
 		return nil, false
 	}
 	p = &integerProduct{compute: n.Compute, scales: q.Scale}
@@ -34,7 +34,7 @@ func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp
 	}
 	p.epilogue.Least, p.epilogue.Greatest = limits(clamp)
 	if n.Compute == graph.DynamicActivations {
-		if !isFloat32(n.Input(0), bias) || bias != nil && bias.Const == nil {
+		if !isFloat32(n.Input(0), bias) || bias != nil && !isVector(bias, f.Outputs) {
 			return nil, false
 		}
 		if bias != nil {
@@ -46,7 +46,7 @@ func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp
 		return nil, false
 	}
 	if bias != nil {
-		if bias.Const == nil || bias.Const.DType() != tensor.Int32 {
+		if !isVector(bias, f.Outputs) || bias.Const.DType() != tensor.Int32 {
 			return nil, false
 		}
 		p.epilogue.Bias = spread(op.Int32s(bias.Const), f.Outputs)
@@ -68,6 +68,11 @@ func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp
 	}
 	p.epilogue.ZeroPoint, p.epilogue.Lowest, p.epilogue.Highest = out.ZeroPoint, out.lowest, out.highest
 	return p, true
+}
+
+// isVector reports whether a value is constant and has one entry or n.
+func isVector(v *graph.Value, n int) bool {
+	return v.Const != nil && (v.Const.Len() == 1 || v.Const.Len() == n)
 }
 
 // spread copies a vector of n entries, or repeats a single one.

@@ -44,16 +44,15 @@ func (b *builder) matrixFloat(n *graph.Node, transposed bool, alpha, beta float3
 	if weights == nil || err != nil {
 		return nil, err
 	}
-	epilogue, ok, err := epilogueFloat(n.Input(2), clamp)
+	epilogue, ok, err := epilogueFloat(n.Input(2), clamp, f.Outputs)
 	if !ok || err != nil {
 		return nil, err
 	}
 	if bias := n.Input(2); bias != nil {
 		// One number per column, or one for all; a bias that differs by row is left to the reference.
-		if shape := bias.Const.Shape(); len(shape) == 2 && shape[0] != 1 || len(epilogue.Bias) != 1 && len(epilogue.Bias) != f.Outputs {
+		if shape := bias.Const.Shape(); len(shape) == 2 && shape[0] != 1 {
 			return nil, nil
 		}
-		epilogue.Bias = spread(epilogue.Bias, f.Outputs)
 	}
 	scale(weights, alpha)
 	scale(epilogue.Bias, beta)

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/octet-nn/octet/internal/graph"
@@ -23,7 +24,10 @@ func lowerInstanceNormalization(b *builder, n *graph.Node) (prepared, error) {
 		if err != nil {
 			return err
 		}
-		channels := len(affine[0])
+		channels := x.shape[len(x.shape)-1]
+		if len(affine[0]) != channels || len(affine[1]) != channels {
+			return fmt.Errorf("scale and bias have %d and %d entries for %d channels", len(affine[0]), len(affine[1]), channels)
+		}
 		k := &kernel.InstanceNormF32{Batch: x.shape[0], Pixels: x.len() / max(x.shape[0]*channels, 1), Channels: channels,
 			Scale: affine[0], Bias: affine[1], Epsilon: o.Epsilon}
 		emitScratched[float32, float32](c, "instance_norm_f32", k, y, x)
@@ -60,6 +64,9 @@ func lowerBatchNormalization(b *builder, n *graph.Node) (prepared, error) {
 		return nil, err
 	}
 	scale, bias, mean, variance := statistics[0], statistics[1], statistics[2], statistics[3]
+	if len(bias) != len(scale) || len(mean) != len(scale) || len(variance) != len(scale) {
+		return nil, nil
+	}
 	factor, offset := make([]float32, len(scale)), make([]float32, len(scale))
 	for i := range scale {
 		f := float64(scale[i]) / math.Sqrt(float64(variance[i])+float64(o.Epsilon))
@@ -137,7 +144,9 @@ func lowerFakeQuantize(b *builder, n *graph.Node) (prepared, error) {
 		y := c.out(0, x)
 		channels, inner := 1, x.len()
 		if len(scales) > 1 {
-			_, channels, inner = around(x.shape, o.Axis)
+			if _, channels, inner = around(x.shape, o.Axis); channels != len(scales) {
+				return fmt.Errorf("%d scales for %d channels along axis %d", len(scales), channels, o.Axis)
+			}
 		}
 		codes := c.temporary(tensor.Uint8, x.len())
 		c.emitElements("fake_quantize", x.len(), func(m *runtime.Memory) func(begin, end int) {

@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"fmt"
+
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/kernel"
 	"github.com/octet-nn/octet/internal/runtime"
@@ -26,7 +28,10 @@ func lowerQuantize(_ *builder, n *graph.Node) (prepared, error) {
 	lowest, highest := v.Type.Quant.Limits(v.Type.DType)
 	return func(c *planning) error {
 		x, y := c.in(0), c.out(0)
-		k := q(y.shape)
+		k, err := q(y.shape)
+		if err != nil {
+			return err
+		}
 		c.emit("quantize_per_axis", 0, func(m *runtime.Memory) runtime.Work {
 			out, in := data[byte](m, y), data[float32](m, x)
 			return runtime.Work{Tasks: k.Units(), Run: func(begin, end, _ int) { k.Quantize(out, in, lowest, highest, begin, end) }}
@@ -55,7 +60,10 @@ func lowerDequantize(_ *builder, n *graph.Node) (prepared, error) {
 	signed := v.Type.DType.IsSigned()
 	return func(c *planning) error {
 		x, y := c.in(0), c.out(0)
-		k := q(x.shape)
+		k, err := q(x.shape)
+		if err != nil {
+			return err
+		}
 		c.emit("dequantize_per_axis", 0, func(m *runtime.Memory) runtime.Work {
 			out, in := data[float32](m, y), data[byte](m, x)
 			return runtime.Work{Tasks: k.Units(), Run: func(begin, end, _ int) { k.Dequantize(out, in, signed, begin, end) }}
@@ -65,12 +73,15 @@ func lowerDequantize(_ *builder, n *graph.Node) (prepared, error) {
 }
 
 // perAxis describes 8-bit codes with parameters of their own for each channel, for any shape.
-func perAxis(v *graph.Value) (describe func(shape []int) *kernel.PerAxis, ok bool) {
+func perAxis(v *graph.Value) (describe func(shape []int) (*kernel.PerAxis, error), ok bool) {
 	q := v.Type.Quant
 	if q == nil || q.Dynamic || q.Block > 0 || v.Type.DType.Bits() != 8 {
 		return nil, false
 	}
-	return func(shape []int) *kernel.PerAxis {
+	return func(shape []int) (*kernel.PerAxis, error) {
+		if q.Axis >= len(shape) || shape[q.Axis] != len(q.Scale) {
+			return nil, fmt.Errorf("%d scales along axis %d of shape %v", len(q.Scale), q.Axis, shape)
+		}
 		k := &kernel.PerAxis{Outer: 1, Channels: shape[q.Axis], Inner: 1, Scale: q.Scale, ZeroPoint: q.ZeroPoint}
 		for i, d := range shape {
 			if i < q.Axis {
@@ -79,6 +90,6 @@ func perAxis(v *graph.Value) (describe func(shape []int) *kernel.PerAxis, ok boo
 				k.Inner *= d
 			}
 		}
-		return k
+		return k, nil
 	}, true
 }
