@@ -269,12 +269,9 @@ func (e *evaluator) add(s Sample, answers []answer) error {
 		if len(a.best) > 0 && a.best[0] == first.best[0] {
 			sc.agree++
 		}
-		for k, v := range a.values {
-			r := float64(first.values[k])
-			d := r - float64(v)
-			sc.signal += r * r
-			sc.noise += d * d
-		}
+		signal, noise := signalAndNoise(first.values, a.values)
+		sc.signal += signal
+		sc.noise += noise
 		if s.Label < 0 {
 			continue
 		}

@@ -163,9 +163,11 @@ type QuantizeOptions struct {
 	Scheme string
 	// Activations is the element type of 8-bit activations in memory: tensor.Uint8 (default) or tensor.Int8.
 	Activations tensor.DType
-	// Method reduces statistics to ranges: "percentile" (default), "min-max", "average", "entropy" or "mse".
+	// Method reduces statistics to ranges: "percentile", "min-max", "average", "entropy", "mse" or "auto", which tries
+	// several and keeps the one with which the quantized model comes closest to the float one on the first samples.
+	// "" means "auto" where there are samples, else "percentile".
 	Method string
-	// Percentile of values below the upper end of a range; 0 means 99.99. For the method "percentile".
+	// Percentile of values below the upper end of a range; 0 means 99.99. Given, it chooses the method "percentile".
 	Percentile float64
 	// KeepFloat are patterns (path.Match) of node and value names that stay float; KeepFloatOps are operator types. One
 	// that matches nothing is an error.
@@ -179,6 +181,9 @@ type QuantizeOptions struct {
 	Calibrate CalibrateOptions
 }
 
+// auto is the method that tries others.
+const auto = "auto"
+
 func (o QuantizeOptions) resolve() (quantize.Options, error) {
 	q := quantize.Options{
 		Activations: o.Activations, Arithmetic: numeric.ONNX,
@@ -190,7 +195,7 @@ func (o QuantizeOptions) resolve() (quantize.Options, error) {
 			return q, err
 		}
 	}
-	if o.Method != "" {
+	if o.Method != "" && o.Method != auto {
 		if q.Reduction.Method, err = calibrate.ParseMethod(o.Method); err != nil {
 			return q, err
 		}
@@ -243,6 +248,13 @@ func (m *Model) Quantize(ctx context.Context, s Samples, o QuantizeOptions) (*Mo
 	r, err := m.Calibrate(ctx, s, o.Calibrate)
 	if err != nil {
 		return nil, nil, err
+	}
+	if o.Method == auto || o.Method == "" && o.Percentile == 0 {
+		best, err := m.chooseReduction(ctx, r, s, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		o.Method, o.Percentile = best.Method.String(), best.Percentile
 	}
 	return m.QuantizeRanges(ctx, r, o)
 }
