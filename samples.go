@@ -2,6 +2,8 @@ package octet
 
 import (
 	"context"
+	"fmt"
+	"io/fs"
 	"iter"
 
 	"github.com/octet-nn/octet/internal/dataset"
@@ -71,6 +73,23 @@ type FileSamples struct{ set *dataset.Dataset }
 // OpenSamples opens images (JPEG, PNG, BMP, WebP, GIF), .npy, .npz, raw or IDX files for the given inputs: a single
 // file, a folder, a folder per input, or a zip archive of any of those.
 func OpenSamples(path string, inputs []ValueInfo, o SampleOptions) (*FileSamples, error) {
+	return openSamples(inputs, o, func(wanted []dataset.Input, options dataset.Options) (*dataset.Dataset, error) {
+		return dataset.Open(path, wanted, options)
+	})
+}
+
+// ReadSamples is OpenSamples for a file, folder or archive of fsys, which may be embedded in the program. A CSV file of
+// labels is read from fsys too.
+func ReadSamples(fsys fs.FS, name string, inputs []ValueInfo, o SampleOptions) (*FileSamples, error) {
+	return openSamples(inputs, o, func(wanted []dataset.Input, options dataset.Options) (*dataset.Dataset, error) {
+		return dataset.OpenFS(fsys, name, wanted, options)
+	})
+}
+
+func openSamples(inputs []ValueInfo, o SampleOptions, open func([]dataset.Input, dataset.Options) (*dataset.Dataset, error)) (*FileSamples, error) {
+	if o.Offset < 0 || o.Limit < 0 {
+		return nil, fmt.Errorf("offset %d and limit %d of samples cannot be negative", o.Offset, o.Limit)
+	}
 	options := dataset.Options{Labels: o.Labels, Classes: o.Classes, Limits: dataset.Limits{Pixels: o.MaxPixels}}
 	if o.Preprocess != "" {
 		p, err := dataset.LoadPreprocess(o.Preprocess)
@@ -86,14 +105,14 @@ func OpenSamples(path string, inputs []ValueInfo, o SampleOptions) (*FileSamples
 			wanted[i].Scale, wanted[i].ZeroPoint = q.Scale[0], int(q.ZeroPoint[0])
 		}
 	}
-	set, err := dataset.Open(path, wanted, options)
+	set, err := open(wanted, options)
 	if err != nil {
 		return nil, err
 	}
 	from := min(o.Offset, set.Len())
 	to := set.Len()
 	if o.Limit > 0 {
-		to = min(from+o.Limit, to)
+		to = from + min(o.Limit, to-from)
 	}
 	return &FileSamples{set.Slice(from, to)}, nil
 }
