@@ -16,8 +16,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/octet-nn/octet/internal/format/onnx"
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/numeric"
+	"github.com/octet-nn/octet/internal/op"
+	"github.com/octet-nn/octet/internal/rewrite"
 )
 
 // Version is the version of this package and of the octet program.
@@ -79,5 +84,37 @@ func Read(fsys fs.FS, name string, o LoadOptions) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := toTyped(g); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	return &Model{graph: g, path: name, size: int64(len(data))}, nil
+}
+
+// toTyped gives a network that simulates quantization (Quantize and Dequantize around float operators) the form in
+// which its operators compute on codes. Float networks stay as the file has them.
+func toTyped(g *graph.Graph) error {
+	simulated := slices.ContainsFunc(g.Nodes, func(n *graph.Node) bool {
+		switch n.Op.(type) {
+		case *op.Dequantize, *op.FakeQuantize:
+			return true
+		}
+		return false
+	})
+	if !simulated {
+		return nil
+	}
+	arithmetic := numeric.ONNX
+	if name := g.Metadata[MetadataArithmetic]; name != "" {
+		var err error
+		if arithmetic, err = numeric.ParseArithmetic(name); err != nil {
+			return err
+		}
+	}
+	if err := rewrite.Simplify(g, rewrite.SimplifyOptions{}); err != nil {
+		return err
+	}
+	if _, err := rewrite.Absorb(g, rewrite.AbsorbOptions{Arithmetic: arithmetic}); err != nil {
+		return err
+	}
+	return g.Check()
 }
