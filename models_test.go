@@ -154,7 +154,10 @@ func floatsOf(t *testing.T, b []byte) []float32 {
 	return values
 }
 
-// Exported models are run by ONNX Runtime in their reference meaning (optimization disabled) and by us.
+// Exported models are run by ONNX Runtime in their reference meaning (optimization disabled) and by us. A single float
+// sum that falls on the other side of a rounding step changes everything after it, so that deep networks drift apart
+// between any two correct engines: ONNX Runtime's own fused run measures how far. Ours must give the same answer on
+// 99 %, or where even ONNX Runtime does not agree with itself so often, agree as often as it does, less 1 %.
 func TestExportedModelsInONNXRuntime(t *testing.T) {
 	requireModels(t)
 	ort := testdata.OpenORT(t)
@@ -187,7 +190,7 @@ func TestExportedModelsInONNXRuntime(t *testing.T) {
 			if m.batch {
 				runs, n = 4, 50
 			}
-			same, total := 0, 0
+			same, itself, total := 0, 0, 0
 			var signal, noise, fused float64
 			for run := range runs {
 				x := batchOf(t, m.evaluation(t, float.Inputs(), run*n), in, n)
@@ -213,15 +216,20 @@ func TestExportedModelsInONNXRuntime(t *testing.T) {
 				classes := len(a) / n
 				for i := range n {
 					total++
-					if top(a[i*classes:(i+1)*classes], 1)[0] == top(b[i*classes:(i+1)*classes], 1)[0] {
+					answer := top(b[i*classes:(i+1)*classes], 1)[0]
+					if top(a[i*classes:(i+1)*classes], 1)[0] == answer {
 						same++
+					}
+					if top(c[i*classes:(i+1)*classes], 1)[0] == answer {
+						itself++
 					}
 				}
 			}
 			sqnr := 10 * math.Log10(signal/noise)
-			t.Logf("same answer as ONNX Runtime on %d of %d; SQNR %.1f dB (ONNX Runtime's own fused run: %.1f dB)", same, total, sqnr, 10*math.Log10(signal/fused))
-			if float64(same) < 0.99*float64(total) {
-				t.Errorf("same answer on %d of %d, want 99 %%", same, total)
+			t.Logf("same answer as ONNX Runtime on %d of %d, SQNR %.1f dB; its own fused run: %d, %.1f dB",
+				same, total, sqnr, itself, 10*math.Log10(signal/fused))
+			if float64(same) < min(0.99*float64(total), float64(itself)-0.01*float64(total)) {
+				t.Errorf("same answer on %d of %d", same, total)
 			}
 			if m.logits && sqnr < 25 {
 				t.Errorf("SQNR %.1f dB, want 25", sqnr)

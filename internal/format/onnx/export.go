@@ -48,7 +48,7 @@ func Write(w io.Writer, g *graph.Graph, o WriteOptions) error {
 	if err := rewrite.Relayout(g, op.NCHW); err != nil {
 		return err
 	}
-	e := &exporter{options: o, index: g.Index(), constants: map[*graph.Value]bool{}}
+	e := &exporter{options: o, index: g.Index(), constants: map[*graph.Value]bool{}, nodeNames: map[string]int{}}
 	e.shiftActivations(g)
 	for _, n := range g.Nodes {
 		if err := e.node(n); err != nil {
@@ -69,7 +69,19 @@ type exporter struct {
 	nodes     []byte // encoded fields of the graph
 	tensors   []byte
 	constants map[*graph.Value]bool // written already
+	nodeNames map[string]int          // how often a name was wanted
 	problems  []error
+}
+
+// nodeName makes a name unique: ONNX Runtime refuses models with two nodes of one name.
+func (e *exporter) nodeName(name string) string {
+	unique := name
+	for e.nodeNames[unique] > 0 {
+		unique = fmt.Sprintf("%s_%d", name, e.nodeNames[name])
+		e.nodeNames[name]++
+	}
+	e.nodeNames[unique]++
+	return unique
 }
 
 // shiftActivations gives codes between Quantize and Dequantize the wanted signedness.
@@ -242,7 +254,7 @@ func (e *exporter) emit(operator, name string, in, out []string, attributes []by
 	for _, s := range out {
 		b = appendMessage(b, 2, []byte(s))
 	}
-	b = appendMessage(appendMessage(b, 3, []byte(name)), 4, []byte(operator))
+	b = appendMessage(appendMessage(b, 3, []byte(e.nodeName(name))), 4, []byte(operator))
 	e.nodes = appendMessage(e.nodes, 1, append(b, attributes...))
 }
 
