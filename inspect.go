@@ -41,9 +41,31 @@ type ValueSummary struct {
 
 // QuantizationSummary is Quantization as JSON: real = (code − zero point)·scale.
 type QuantizationSummary struct {
+	DType     string    `json:"dtype"` // of the codes
 	Scale     []float32 `json:"scale"`
 	ZeroPoint []int32   `json:"zero_point"`
 	Axis      int       `json:"axis"` // of the entries, if there are several
+}
+
+func quantizationSummary(t graph.Type) *QuantizationSummary {
+	if t.Quant == nil {
+		return nil
+	}
+	q := t.Quant.Clone()
+	return &QuantizationSummary{t.DType.String(), q.Scale, q.ZeroPoint, q.Axis}
+}
+
+// String is for people: u8 scale 0.0235, zero point 128.
+func (q *QuantizationSummary) String() string {
+	switch {
+	case q == nil:
+		return ""
+	case len(q.Scale) == 1:
+		return fmt.Sprintf("%s scale %.4g, zero point %d", q.DType, q.Scale[0], q.ZeroPoint[0])
+	case len(q.Scale) == 0:
+		return q.DType + " scaled as the model runs"
+	}
+	return fmt.Sprintf("%s %d scales along axis %d", q.DType, len(q.Scale), q.Axis)
 }
 
 // OperatorSummary counts the nodes of one operator.
@@ -70,11 +92,10 @@ type NodeSummary struct {
 	// Compute is "float", "integer", "integer-to-float", "weight-only" or "dynamic-activations".
 	Compute string `json:"compute"`
 	Output  string `json:"output"` // type of the first result: u8[1,32,112,112]
-	// Quantization of the first result and of the weights, as text: q(0.0235,128), q(0.01:32,0 @0) for 32 channels
-	// along axis 0; "" for floats.
-	Quantization string `json:"quantization"`
-	Weights      string `json:"weights"`
-	MACs         *int64 `json:"macs"` // null where sizes are not known
+	// Quantization of the first result and of the weights; null for floats.
+	Quantization *QuantizationSummary `json:"quantization"`
+	Weights      *QuantizationSummary `json:"weights"`
+	MACs         *int64               `json:"macs"` // null where sizes are not known
 }
 
 // IslandSummary is a float node of a quantized model.
@@ -150,6 +171,9 @@ func computedForm(source *graph.Graph) (*graph.Graph, map[*graph.Node]string) {
 		return g, reasons
 	}
 	absorbed := g.Clone()
+	if rewrite.Simplify(absorbed, rewrite.SimplifyOptions{}) != nil {
+		return g, reasons
+	}
 	report, err := rewrite.Absorb(absorbed, rewrite.AbsorbOptions{})
 	if err != nil {
 		return g, reasons
@@ -171,12 +195,8 @@ func simulates(n *graph.Node) bool {
 
 func valueSummaries(values []*graph.Value) []ValueSummary {
 	out := []ValueSummary{}
-	for _, v := range infos(values) {
-		s := ValueSummary{Name: v.Name, DType: v.DType.String(), Shape: v.Shape, Symbols: v.Symbols}
-		if q := v.Quantization; q != nil {
-			s.Quantization = &QuantizationSummary{q.Scale, q.ZeroPoint, q.Axis}
-		}
-		out = append(out, s)
+	for i, v := range infos(values) {
+		out = append(out, ValueSummary{v.Name, v.DType.String(), v.Shape, v.Symbols, quantizationSummary(values[i].Type)})
 	}
 	return out
 }
@@ -201,17 +221,15 @@ func (i *inspection) node(n *graph.Node) {
 	if len(n.Outputs) > 0 && n.Outputs[0] != nil {
 		t := n.Outputs[0].Type
 		row.Output = t.DType.String() + t.Shape.String()
-		if t.Quant != nil {
-			row.Quantization = t.Quant.String()
-		}
+		row.Quantization = quantizationSummary(t)
 	}
 	for _, v := range n.Inputs {
 		if v == nil || v.Const == nil {
 			continue
 		}
 		i.constant(v)
-		if q := v.Type.Quant; q != nil && row.Weights == "" {
-			row.Weights = v.Type.DType.String() + " " + q.String()
+		if q := v.Type.Quant; q != nil && row.Weights == nil {
+			row.Weights = quantizationSummary(v.Type)
 			i.perTensor = i.perTensor || q.IsPerTensor()
 			i.perChannel = i.perChannel || !q.IsPerTensor()
 		}

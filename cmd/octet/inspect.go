@@ -54,8 +54,8 @@ func writeSummary(w io.Writer, m *octet.Model, s *octet.Summary, nodes bool) {
 		fmt.Fprintf(w, "  %s", bytesText(s.FileBytes))
 	}
 	fmt.Fprintln(w)
-	writeValues(w, "inputs", m.Inputs())
-	writeValues(w, "outputs", m.Outputs())
+	writeValues(w, "inputs", m.Inputs(), s.Inputs)
+	writeValues(w, "outputs", m.Outputs(), s.Outputs)
 	p := s.Parameters
 	fmt.Fprintf(w, "parameters  %s: %s integer (%s), %s float (%s)\n", countText(p.Count),
 		countText(p.IntegerCount), bytesText(p.IntegerBytes), countText(p.FloatCount), bytesText(p.FloatBytes))
@@ -85,23 +85,14 @@ func writeSummary(w io.Writer, m *octet.Model, s *octet.Summary, nodes bool) {
 	}
 }
 
-func writeValues(w io.Writer, title string, values []octet.ValueInfo) {
+func writeValues(w io.Writer, title string, values []octet.ValueInfo, summaries []octet.ValueSummary) {
 	for i, v := range values {
 		if i > 0 {
 			title = ""
 		}
-		fmt.Fprintf(w, "%-10s  %s%s\n", title, v, quantizationText(v.Quantization))
+		quantized := summaries[i].Quantization.String()
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%-10s  %s  %s", title, v, quantized), " "))
 	}
-}
-
-func quantizationText(q *octet.Quantization) string {
-	switch {
-	case q == nil || len(q.Scale) == 0:
-		return ""
-	case len(q.Scale) == 1:
-		return fmt.Sprintf("  scale %g, zero point %d", q.Scale[0], q.ZeroPoint[0])
-	}
-	return fmt.Sprintf("  %d scales along axis %d", len(q.Scale), q.Axis)
 }
 
 func writeOperatorCounts(w io.Writer, s *octet.Summary) {
@@ -158,7 +149,7 @@ func writeNodes(w io.Writer, s *octet.Summary) {
 		if n.MACs != nil && *n.MACs > 0 {
 			macs = countText(*n.MACs)
 		}
-		t.add(shortened(n.Node, 48), n.Op, n.Compute, n.Output, n.Quantization, n.Weights, macs)
+		t.add(shortened(n.Node, 48), n.Op, n.Compute, n.Output, n.Quantization.String(), n.Weights.String(), macs)
 	}
 	t.write(w)
 }

@@ -35,7 +35,7 @@ func quantizeCommand(line commandLine) *cobra.Command {
 	f := &quantizeFlags{
 		scheme:      newChoice("int8", "int8-per-tensor", "uint8", "dynamic"),
 		activations: newChoice("uint8", "int8"),
-		method:      newChoice("percentile", "min-max", "average", "entropy", "mse"),
+		method:      newChoice("auto", "percentile", "min-max", "average", "entropy", "mse"),
 		io:          newChoice("float", "int8"),
 	}
 	cmd := &cobra.Command{
@@ -58,8 +58,8 @@ instead of, or before, running samples; --resume goes on where an interrupted --
 	flags.StringVarP(&f.output, "output", "o", "", "the `file` to write")
 	flags.Var(f.scheme, "scheme", "what becomes 8-bit, and how; dynamic needs no samples")
 	flags.Var(f.activations, "activations", "element type of activations in the file; uint8 is ONNX Runtime's fast form on x86")
-	flags.Var(f.method, "method", "how observed values become ranges")
-	flags.Float64Var(&f.percentile, "percentile", 99.99, "share of values inside a range, in percent, for --method percentile")
+	flags.Var(f.method, "method", "how observed values become ranges; auto tries several on samples")
+	flags.Float64Var(&f.percentile, "percentile", 0, "share of values inside a range, in percent; chooses --method percentile (default 99.99)")
 	flags.Var(f.io, "io", "element type of the model's own inputs and outputs")
 	flags.StringArrayVar(&f.keepFloat, "keep-float", nil, "`pattern` of names of nodes or values that stay float (repeatable)")
 	flags.StringArrayVar(&f.keepFloatOps, "keep-float-op", nil, "operator `type` that stays float (repeatable)")
@@ -84,8 +84,10 @@ func (f *quantizeFlags) check(line commandLine) error {
 		return usagef("--scheme dynamic learns no ranges: leave out --ranges-out")
 	case f.resume && f.rangesOut == "":
 		return usagef("--resume goes on from the file of --ranges-out: give that too")
-	case !(f.percentile > 50 && f.percentile <= 100):
+	case f.percentile != 0 && !(f.percentile > 50 && f.percentile <= 100):
 		return usagef("--percentile has to be above 50 and at most 100, for example 99.99")
+	case f.percentile != 0 && f.method.value != "auto" && f.method.value != "percentile":
+		return usagef("--percentile is for --method percentile, not %s", f.method.value)
 	case f.threads < 0:
 		return usagef("--threads cannot be negative")
 	}
@@ -94,10 +96,21 @@ func (f *quantizeFlags) check(line commandLine) error {
 
 func (f *quantizeFlags) options(preprocess string) octet.QuantizeOptions {
 	return octet.QuantizeOptions{
-		Scheme: f.scheme.value, Method: f.method.value, Percentile: f.percentile,
+		Scheme: f.scheme.value, Method: f.methodName(), Percentile: f.percentile,
 		KeepFloat: f.keepFloat, KeepFloatOps: f.keepFloatOps, QuantizeIO: f.io.value == "int8", Preprocess: preprocess,
 		Activations: f.activationType(),
 	}
+}
+
+// methodName is the method to use: "" leaves the choice to the package.
+func (f *quantizeFlags) methodName() string {
+	if f.method.value != "auto" {
+		return f.method.value
+	}
+	if f.percentile != 0 {
+		return "percentile"
+	}
+	return ""
 }
 
 func (f *quantizeFlags) activationType() tensor.DType {
@@ -138,11 +151,19 @@ func (q *quantizing) run() error {
 		}
 		return q.write(m, quantized, report)
 	}
-	ranges, err := q.calibrate(m, preprocess)
+	ranges, files, err := q.calibrate(m, preprocess)
 	if err != nil || q.output == "" {
 		return err
 	}
-	quantized, report, err := m.QuantizeRanges(ctx, ranges, options)
+	var quantized *octet.Model
+	var report *octet.QuantizeReport
+	if files != nil {
+		// The samples are known to the ranges, so that none is observed again; a few choose the method.
+		options.Calibrate.Resume = ranges
+		quantized, report, err = m.Quantize(ctx, first(files, choosingSamples), options)
+	} else {
+		quantized, report, err = m.QuantizeRanges(ctx, ranges, options)
+	}
 	if err != nil {
 		return err
 	}
@@ -174,18 +195,19 @@ func (q *quantizing) checkWritable(path string) error {
 	return nil
 }
 
-// calibrate is the ranges of --ranges-in and --samples together, kept in --ranges-out.
-func (q *quantizing) calibrate(m *octet.Model, preprocess string) (*octet.Ranges, error) {
+// calibrate is the ranges of --ranges-in and --samples together, kept in --ranges-out, and the samples; nil without
+// --samples.
+func (q *quantizing) calibrate(m *octet.Model, preprocess string) (*octet.Ranges, *octet.FileSamples, error) {
 	ranges, err := q.earlier()
 	if err != nil || q.samples == "" {
 		if err == nil && q.rangesOut != "" {
 			err = q.keep(ranges)
 		}
-		return ranges, err
+		return ranges, nil, err
 	}
 	files, err := q.open(m, preprocess, nil, q.line)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	stderr := q.cmd.ErrOrStderr()
 	before := 0
@@ -197,7 +219,7 @@ func (q *quantizing) calibrate(m *octet.Model, preprocess string) (*octet.Ranges
 	ranges, err = m.Calibrate(q.cmd.Context(), samples, octet.CalibrateOptions{Workers: q.threads, Resume: ranges, Progress: show})
 	done()
 	if err != nil {
-		return nil, q.stopped(err, ranges, m)
+		return nil, nil, q.stopped(err, ranges, m)
 	}
 	reportSkipped(files, stderr)
 	if before == 0 {
@@ -208,7 +230,7 @@ func (q *quantizing) calibrate(m *octet.Model, preprocess string) (*octet.Ranges
 	if q.rangesOut != "" {
 		err = q.keep(ranges)
 	}
-	return ranges, err
+	return ranges, files, err
 }
 
 // earlier adds up --ranges-in and, with --resume, what --ranges-out has; nil if there is nothing.
@@ -265,12 +287,11 @@ func (q *quantizing) stopped(err error, ranges *octet.Ranges, m *octet.Model) er
 	if saveErr := ranges.Save(q.rangesOut); saveErr != nil {
 		return &interruption{"what was learned is lost: " + saveErr.Error(), err}
 	}
-	line := q.line
-	if !q.resume {
-		line = commandLine{line.with("--resume")}
-		return &interruption{fmt.Sprintf("%s keeps the %s done; to go on:\n  %s", q.rangesOut, count(ranges.Samples(), "sample"), line[0]), err}
+	again := q.line.with("--resume")
+	if q.resume {
+		again = q.line.with()
 	}
-	return &interruption{fmt.Sprintf("%s keeps the %s done; to go on:\n  %s", q.rangesOut, count(ranges.Samples(), "sample"), line.with()), err}
+	return &interruption{fmt.Sprintf("%s keeps the %s done; to go on:\n  %s", q.rangesOut, count(ranges.Samples(), "sample"), again), err}
 }
 
 // write saves the quantized model and prints what it is.

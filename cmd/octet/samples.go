@@ -113,3 +113,29 @@ func (w *watched) All(ctx context.Context) iter.Seq2[octet.Sample, error] {
 
 // warnings says why the samples that passed may be unfit to calibrate with.
 func (w *watched) warnings() []string { return w.statistics.Warnings(nil) }
+
+// choosingSamples is how many samples the package uses to choose between methods of calibration.
+const choosingSamples = 32
+
+// firstSamples are the first samples of others.
+type firstSamples struct {
+	octet.Samples
+	n int
+}
+
+func first(s octet.Samples, n int) octet.Samples { return firstSamples{s, n} }
+
+// Len is how many there are.
+func (f firstSamples) Len() int { return min(f.n, f.Samples.Len()) }
+
+// All goes through them.
+func (f firstSamples) All(ctx context.Context) iter.Seq2[octet.Sample, error] {
+	return func(yield func(octet.Sample, error) bool) {
+		n := 0
+		for s, err := range f.Samples.All(ctx) {
+			if n++; n > f.n || !yield(s, err) {
+				return
+			}
+		}
+	}
+}
