@@ -34,7 +34,7 @@ func (m *Model) chooseReduction(ctx context.Context, r *Ranges, s Samples, o Qua
 	}
 	var contenders []contender
 	for _, c := range candidates {
-		o.Method, o.Percentile = c.Method.String(), c.Percentile
+		o.Method, o.Percentile, o.QuantizeIO = c.Method.String(), c.Percentile, false // the samples are floats
 		q, _, err := m.QuantizeRanges(ctx, r, o)
 		if err != nil {
 			return c, err

@@ -29,7 +29,7 @@ func main() {
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	results := &checkedWriter{w: stdout}
 	root := newRoot(args)
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // nil would mean os.Args
 	root.SetOut(results)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)

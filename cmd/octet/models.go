@@ -109,11 +109,7 @@ func knownInput(m *octet.Model, flag, name string) error {
 		}
 		known = append(known, in.Name)
 	}
-	near := suggest.DidYouMean(name, known)
-	if near == "" {
-		near = "; its inputs are " + describeValues(m.Inputs())
-	}
-	return fmt.Errorf("%s: %s has no input %q%s", flag, m.Path(), name, near)
+	return fmt.Errorf("%s: %s has no input %q%s; its inputs are %s", flag, m.Path(), name, suggest.DidYouMean(name, known), describeValues(m.Inputs()))
 }
 
 func describeValues(values []octet.ValueInfo) string {
