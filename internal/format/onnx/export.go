@@ -69,7 +69,7 @@ type exporter struct {
 	nodes     []byte // encoded fields of the graph
 	tensors   []byte
 	constants map[*graph.Value]bool // written already
-	nodeNames map[string]int          // how often a name was wanted
+	nodeNames map[string]int        // how often a name was wanted
 	problems  []error
 }
 

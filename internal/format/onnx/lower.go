@@ -178,15 +178,24 @@ func batchNormalization(c *call) error {
 	return c.plain(nil, c.in)
 }
 
+// dropout passes its operand on, as in inference; the mask is all ones: of the operand's element type before operator
+// set 10, bool since.
 func dropout(c *call) error {
 	c.float("ratio", 0)
-	if c.wanted(1) {
-		return errUnknown
-	}
-	if v := c.input(2); v != nil && (v.Const == nil || op.Int64s(v.Const)[0] != 0) {
+	if v := c.input(2); v != nil && (v.Const == nil || v.Const.Len() != 1 || op.Int64s(v.Const)[0] != 0) {
 		return errUnknown
 	}
 	c.emit(&op.Identity{}, c.in[:1], c.out[0])
+	if !c.wanted(1) {
+		return nil
+	}
+	one := tensor.Of([]bool{true}, 1)
+	if c.version < 10 {
+		one = c.scalar("one", 1).Const.Reshape(1)
+	}
+	size := c.temporary("shape")
+	c.emit(&op.Shape{ToEnd: true}, c.in[:1], size)
+	c.emit(&op.ConstantOfShape{Fill: one}, []*graph.Value{size}, c.out[1])
 	return nil
 }
 
@@ -399,4 +408,27 @@ func (c *call) kernel(i int) error {
 // wanted reports whether anything reads output i.
 func (c *call) wanted(i int) bool {
 	return i < len(c.out) && c.out[i] != nil && c.im.read[c.out[i].Name]
+}
+
+func bitShift(c *call) error {
+	o := &op.BitShift{Right: c.string("direction", "") == "RIGHT"}
+	c.emit(o, c.in, c.out...)
+	return nil
+}
+
+// topK before operator set 10 had K as an attribute.
+func topK(c *call) error {
+	in := c.in
+	if c.version < 10 {
+		in = []*graph.Value{c.in[0], c.list("k", int64(c.int("k", -1)))}
+	}
+	return c.plain(nil, in)
+}
+
+// groupNormalization before operator set 21 had scale and bias per group: that operator is not expressible.
+func groupNormalization(c *call) error {
+	if c.version < 21 {
+		return errUnknown
+	}
+	return c.plain(nil, c.in)
 }

@@ -43,6 +43,11 @@ func table() map[key]row {
 		{"", "Shape"}:                         {1, 0, shape},
 		{"", "Upsample"}:                      {1, 9, upsample},
 		{"", "Resize"}:                        {1, 0, resize},
+		{"", "BitShift"}:                      {2, 0, bitShift},
+		{"", "TopK"}:                          {1, 0, topK},
+		{"", "ConvInteger"}:                   {2, 0, convolution(1)},
+		{"", "MatMulInteger"}:                 {2, 0, plain(nil)},
+		{"", "GroupNormalization"}:            {3, 0, groupNormalization},
 		{"", "DepthToSpace"}:                  {1, 0, depthToSpace},
 		{"", "ImageScaler"}:                   {1, 0, imageScaler},
 		{"", "Affine"}:                        {1, 0, affine},
@@ -75,7 +80,9 @@ func table() map[key]row {
 		"GatherElements", "GatherND", "ScatterElements", "ScatterND", "OneHot", "NonZero", "Trilu", "ReverseSequence",
 		"SpaceToDepth", "Relu", "Sigmoid", "Tanh", "Softplus", "Softsign", "HardSwish", "Mish", "Erf", "Exp", "Log", "Sqrt",
 		"Reciprocal", "Neg", "Abs", "Sign", "Ceil", "Floor", "Round", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh",
-		"Cosh", "Asinh", "Acosh", "Atanh", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor"} {
+		"Cosh", "Asinh", "Acosh", "Atanh", "Equal", "IsNaN", "IsInf", "BitwiseAnd",
+		"BitwiseOr", "BitwiseXor", "BitwiseNot", "CumSum", "LRN", "LpPool", "GlobalLpPool", "RMSNormalization",
+		"MeanVarianceNormalization", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor"} {
 		rows[key{"", name}] = row{1, 0, plain(nil)}
 	}
 	for _, name := range []string{"Conv", "ConvTranspose"} {
