@@ -46,6 +46,10 @@ var realModels = []realModel{
 		calibration: []string{"data", "cifar10_jpeg_train5k.zip"}, test: []string{"data", "cifar10_jpeg_test2k.zip"}, calibrate: 100, drop: 0.010,
 		logits: true, batch: true,
 	},
+	{
+		name: "kws", model: []string{"cmd", "octet", "assets", "kws.onnx"}, preprocess: "{quantized: {type: i8, scale: 0.5847029, zero_point: 83}}", labels: "y_labels.csv",
+		calibration: []string{"data", "kws01_even.zip"}, calibrate: 100, drop: 0.005, islands: []string{"Softmax"}, batch: true,
+	},
 }
 
 func (m realModel) samples(t *testing.T, path []string, inputs []ValueInfo, offset, limit int) *FileSamples {
@@ -60,7 +64,11 @@ func (m realModel) samples(t *testing.T, path []string, inputs []ValueInfo, offs
 // quantize loads and quantizes the model with default options.
 func (m realModel) quantize(t *testing.T) (float, quantized *Model, report *QuantizeReport) {
 	t.Helper()
-	float, err := Load(testdata.Shared(t, m.model...), LoadOptions{})
+	path := filepath.Join(m.model...)
+	if m.model[0] != "cmd" { // the others are not in the repository
+		path = testdata.Shared(t, m.model...)
+	}
+	float, err := Load(path, LoadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
