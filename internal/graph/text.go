@@ -1,13 +1,9 @@
 package graph
 
 import (
-	"crypto/sha256"
 	"encoding"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"maps"
-	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -16,9 +12,6 @@ import (
 	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/tensor"
 )
-
-// inlineElements is the largest number of elements a constant may have to be printed in full.
-const inlineElements = 16
 
 // Text is the canonical text form of the graph, one value or node a line. Equal graphs have equal texts: attributes
 // are in the order of the operator's fields, zero fields and a Float Compute are left out, metadata is sorted, and
@@ -75,7 +68,7 @@ func writeNode(b *strings.Builder, n *Node) {
 	}
 	kind, attributes := "none", ""
 	if n.Op != nil {
-		kind = n.Op.Type()
+		kind = bare(n.Op.Type())
 		attributes = attributeText(reflect.ValueOf(n.Op))
 	}
 	fmt.Fprintf(b, "%s = %s %q (%s)", list(n.Outputs, declare), kind, n.Name, list(n.Inputs, reference))
@@ -91,8 +84,14 @@ func writeNode(b *strings.Builder, n *Node) {
 	b.WriteByte('\n')
 }
 
-// attributeText prints any attribute: a named enum by its own text, a struct as its non-zero exported fields.
+// attributeText prints any attribute: a named enum by its own text, a tensor as its type and elements, a struct as its
+// non-zero exported fields.
 func attributeText(v reflect.Value) string {
+	if v.Kind() == reflect.Pointer && !v.IsNil() && v.CanInterface() {
+		if t, ok := v.Interface().(*tensor.Tensor); ok {
+			return TypeOf(t).String() + " " + constantText(t)
+		}
+	}
 	if v.Kind() != reflect.Pointer && v.CanInterface() {
 		if m, ok := v.Interface().(encoding.TextMarshaler); ok {
 			if text, err := m.MarshalText(); err == nil {
@@ -140,33 +139,16 @@ func attributeText(v reflect.Value) string {
 	return fmt.Sprint(v)
 }
 
-// constantText is the elements of a small constant of a common type, and otherwise a digest of the bytes.
-func constantText(t *tensor.Tensor) string {
-	data := t.Bytes()
-	var element func(i int) string
-	integer := func(v int64) string { return strconv.FormatInt(v, 10) }
-	switch t.DType() {
-	case tensor.Float32:
-		element = func(i int) string {
-			f := math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
-			return strconv.FormatFloat(float64(f), 'g', -1, 32)
+// bare is a name without quotation marks where that is unambiguous: letters, digits, dots and underscores.
+func bare(name string) string {
+	for i, c := range name {
+		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && (i == 0 || c != '.' && (c < '0' || c > '9')) {
+			return strconv.Quote(name)
 		}
-	case tensor.Int8:
-		element = func(i int) string { return integer(int64(int8(data[i]))) }
-	case tensor.Uint8, tensor.Bool:
-		element = func(i int) string { return integer(int64(data[i])) }
-	case tensor.Int32:
-		element = func(i int) string { return integer(int64(int32(binary.LittleEndian.Uint32(data[4*i:])))) }
-	case tensor.Int64:
-		element = func(i int) string { return integer(int64(binary.LittleEndian.Uint64(data[8*i:]))) }
 	}
-	if element == nil || t.Len() > inlineElements {
-		sum := sha256.Sum256(data)
-		return "sha256:" + hex.EncodeToString(sum[:8])
+	if name == "" {
+		return strconv.Quote(name)
 	}
-	parts := make([]string, t.Len())
-	for i := range parts {
-		parts[i] = element(i)
-	}
-	return "[" + strings.Join(parts, " ") + "]"
+	return name
 }

@@ -36,7 +36,7 @@ func (d Dim) String() string {
 	case d.Known():
 		return strconv.Itoa(d.Size)
 	case d.Symbol != "":
-		return d.Symbol
+		return bare(d.Symbol)
 	}
 	return "?"
 }
