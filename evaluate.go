@@ -187,7 +187,7 @@ func (e *evaluator) ask(ctx context.Context, s Sample) ([]answer, error) {
 	for i, m := range e.models {
 		inputs := s.Inputs
 		if i > 0 {
-			inputs = renamed(inputs, m.session.Inputs(), e.models[0].session.Inputs())
+			inputs = translated(inputs, m.session.Inputs(), e.models[0].session.Inputs())
 		}
 		out, err := m.session.Run(ctx, inputs)
 		if err != nil {
@@ -203,20 +203,20 @@ func (e *evaluator) ask(ctx context.Context, s Sample) ([]answer, error) {
 	return answers, nil
 }
 
-// renamed gives the tensors for the first model's inputs the names of another model's, by position, where names
-// differ.
-func renamed(in map[string]*tensor.Tensor, names, firstNames []ValueInfo) map[string]*tensor.Tensor {
-	if len(names) != len(firstNames) {
+// translated makes tensors for the first model's inputs tensors for another model's: by name, or by position where
+// names differ, and as codes where one model takes codes and the other real numbers.
+func translated(in map[string]*tensor.Tensor, inputs, firstInputs []ValueInfo) map[string]*tensor.Tensor {
+	if len(inputs) != len(firstInputs) {
 		return in
 	}
 	out := map[string]*tensor.Tensor{}
-	for i, v := range names {
-		t := in[v.Name]
-		if t == nil {
-			t = in[firstNames[i].Name]
+	for i, v := range inputs {
+		source := i
+		if at := slices.IndexFunc(firstInputs, func(f ValueInfo) bool { return f.Name == v.Name }); at >= 0 {
+			source = at
 		}
-		if t != nil {
-			out[v.Name] = t
+		if t := in[firstInputs[source].Name]; t != nil {
+			out[v.Name] = v.represent(t, firstInputs[source])
 		}
 	}
 	return out

@@ -61,7 +61,7 @@ func evaluate(cmd *cobra.Command, args []string, f *evaluateFlags, line commandL
 	if err != nil {
 		return err
 	}
-	samples, err := f.open(models[0], f.storedPreprocess(models, stderr), classes, line)
+	samples, err := f.open(models[0], f.storedPreprocess(models, stderr), classes)
 	if err != nil {
 		return err
 	}

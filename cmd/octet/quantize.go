@@ -205,7 +205,7 @@ func (q *quantizing) calibrate(m *octet.Model, preprocess string) (*octet.Ranges
 		}
 		return ranges, nil, err
 	}
-	files, err := q.open(m, preprocess, nil, q.line)
+	files, err := q.open(m, preprocess, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -109,7 +109,7 @@ func run(cmd *cobra.Command, path string, f *runFlags, line commandLine) error {
 func (f *runFlags) openRun(m *octet.Model, classes []string, stderr io.Writer, line commandLine) (s octet.Samples, files *octet.FileSamples, err error) {
 	preprocess := f.storedPreprocess([]*octet.Model{m}, stderr)
 	if f.samples != "" {
-		files, err = f.open(m, preprocess, classes, line)
+		files, err = f.open(m, preprocess, classes)
 		return files, files, err
 	}
 	var parsed *dataset.Preprocess

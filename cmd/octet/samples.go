@@ -45,7 +45,7 @@ func (f *sampleFlags) readClasses() ([]string, error) {
 }
 
 // open opens the samples for a model.
-func (f *sampleFlags) open(m *octet.Model, preprocess string, classes []string, line commandLine) (*octet.FileSamples, error) {
+func (f *sampleFlags) open(m *octet.Model, preprocess string, classes []string) (*octet.FileSamples, error) {
 	for _, in := range m.Inputs() {
 		if len(in.Shape) > 0 && in.Shape[0] > 1 {
 			return nil, fmt.Errorf("input %s of %s takes %d samples at a time, but files of samples are run one by one: leave out --batch, or use a model with a batch of 1 or an open one",
@@ -56,7 +56,7 @@ func (f *sampleFlags) open(m *octet.Model, preprocess string, classes []string, 
 		Preprocess: preprocess, Labels: f.labels, Classes: classes, Offset: f.offset, Limit: f.limit,
 	})
 	if err != nil {
-		return nil, withShapeHint(fmt.Errorf("--samples %s: %w", f.samples, err), m, line)
+		return nil, err
 	}
 	if s.Len() == 0 {
 		return nil, fmt.Errorf("--samples %s: no samples are left after --offset %d", f.samples, f.offset)
