@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/octet-nn/octet/internal/format/onnx"
 	"github.com/octet-nn/octet/internal/graph"
@@ -50,7 +51,7 @@ func TestDemoOnSmallModel(t *testing.T) {
 	embedded := fstest.MapFS{demoModel: {Data: model.Bytes()}, demoSamples: {Data: archive.Bytes()}}
 	folder := filepath.Join(t.TempDir(), "out")
 	var stdout, stderr bytes.Buffer
-	if err := runDemo(t.Context(), embedded, folder, &stdout, &stderr); err != nil {
+	if err := runDemo(t.Context(), embedded, folder, 10*time.Millisecond, &stdout, &stderr); err != nil {
 		t.Fatal(err)
 	}
 	for _, part := range []string{"calibrated on 50 samples, measured on 10 others", "right answers", "same answer", "median latency", "kws.int8.onnx"} {
@@ -61,7 +62,7 @@ func TestDemoOnSmallModel(t *testing.T) {
 	if copied, err := os.ReadFile(filepath.Join(folder, demoModel)); err != nil || !bytes.Equal(copied, model.Bytes()) {
 		t.Errorf("the float model was not written as it is (%v)", err)
 	}
-	if err := runDemo(t.Context(), fstest.MapFS{}, folder, &stdout, &stderr); err == nil || !strings.Contains(err.Error(), "without the demo's files") {
+	if err := runDemo(t.Context(), fstest.MapFS{}, folder, 10*time.Millisecond, &stdout, &stderr); err == nil || !strings.Contains(err.Error(), "without the demo's files") {
 		t.Errorf("without files: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/octet-nn/octet"
 	"github.com/octet-nn/octet/internal/cpu"
+	"github.com/octet-nn/octet/internal/kernel"
 )
 
 func versionCommand() *cobra.Command {
@@ -32,6 +33,11 @@ func versionCommand() *cobra.Command {
 			}
 			fmt.Fprintf(out, "tier in use:  %s%s\n", d.Tier, forced)
 			fmt.Fprintf(out, "tiers:        %s (%s chooses a lower one)\n", orNone(d.Tiers), cpu.Variable)
+			tier, err := cpu.Choose()
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "kernels:      %s\n", orNone(kernel.For(tier).Names()))
 			if d.AMX {
 				fmt.Fprintln(out, "amx:          granted by the operating system")
 			} else {
