@@ -193,6 +193,10 @@ func TestRunSamples(t *testing.T) {
 	if n := strings.Count(out, "\n"); n != 4 {
 		t.Errorf("%d lines, want the sample, the output and two answers:\n%s", n, out)
 	}
+	five := writeText(t, f.path("five.txt"), "none\ncat\ndog\nbird\nfish\n")
+	if r := succeed(t, "run", f.model, "--samples", f.samples, "--limit", "3", "--classes", five); strings.Count(r.stderr, "has 5 names, the model answers with 4") != 1 {
+		t.Errorf("the wrong number of classes is not told, once:\n%s", r.stderr)
+	}
 	v := decode(t, succeed(t, "run", f.model, "--samples", f.samples, "--limit", "3", "--classes", classes, "--json").stdout, "model", "samples")
 	samples := v["samples"].([]any)
 	if len(samples) != 3 {

@@ -91,7 +91,7 @@ func run(cmd *cobra.Command, path string, f *runFlags, line commandLine) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	defer session.Close()
-	r := &runner{flags: f, session: session, classes: classes, out: cmd.OutOrStdout(), several: samples.Len() > 1}
+	r := &runner{flags: f, session: session, classes: classes, out: cmd.OutOrStdout(), stderr: stderr, several: samples.Len() > 1}
 	r.result.Model = path
 	if err := r.all(cmd.Context(), samples); err != nil {
 		return withShapeHint(err, m, line)
@@ -134,6 +134,8 @@ type runner struct {
 	session *octet.Session
 	classes []string
 	out     io.Writer
+	stderr  io.Writer
+	warned  bool // that classes and answers differ in number
 	several bool
 	result  runResult
 }
@@ -245,6 +247,11 @@ func answers(t *tensor.Tensor, values []float64) [][]float64 {
 
 // best are the largest values, largest first, ties to the lower index.
 func (r *runner) best(values []float64) []answer {
+	if len(r.classes) > 0 && len(r.classes) != len(values) && !r.warned {
+		r.warned = true
+		fmt.Fprintf(r.stderr, "Warning: --classes has %s, the model answers with %d: they may belong to other answers\n",
+			count(len(r.classes), "name"), len(values))
+	}
 	order := make([]int, len(values))
 	for i := range order {
 		order[i] = i
