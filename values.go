@@ -28,9 +28,8 @@ func (v ValueInfo) represent(t *tensor.Tensor, from ValueInfo) *tensor.Tensor {
 	case t.DType() == v.DType && sameCodes(q, from.Quantization):
 		return t
 	case v.DType == tensor.Float32 && from.Quantization != nil:
-		real := from.Real(t)
 		out := tensor.New(tensor.Float32, t.Shape()...)
-		for i, x := range real {
+		for i, x := range from.Real(t) {
 			tensor.Values[float32](out)[i] = float32(x)
 		}
 		return out

@@ -1,14 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/octet-nn/octet/internal/suggest"
-
-	"fmt"
 )
 
 // choice is a flag that takes one of a few words.

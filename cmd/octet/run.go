@@ -199,11 +199,11 @@ func sampleFolder(id string) string {
 }
 
 func (r *runner) describe(v octet.ValueInfo, t *tensor.Tensor, file string) runOutput {
-	real := v.Real(t)
+	numbers := v.Real(t)
 	out := runOutput{
-		Name: v.Name, DType: t.DType().String(), Shape: append([]int{}, t.Shape()...), Summary: summarize(real), File: file,
+		Name: v.Name, DType: t.DType().String(), Shape: append([]int{}, t.Shape()...), Summary: summarize(numbers), File: file,
 	}
-	for row, values := range answers(t, real) {
+	for row, values := range answers(t, numbers) {
 		if row > 0 {
 			out.Rows = append(out.Rows, r.best(values))
 		} else {
