@@ -180,7 +180,11 @@ type Index struct {
 
 // Index builds the index of the graph as it is now.
 func (g *Graph) Index() *Index {
-	ix := &Index{map[*Value]*Node{}, map[*Value][]Use{}, map[*Value]bool{}, map[string]bool{}}
+	count := len(g.Nodes)
+	ix := &Index{
+		make(map[*Value]*Node, count), make(map[*Value][]Use, 2*count), make(map[*Value]bool, len(g.Outputs)),
+		make(map[string]bool, 3*count),
+	}
 	for _, n := range g.Nodes {
 		for i, v := range n.Inputs {
 			if v != nil {

@@ -148,6 +148,12 @@ func sameResults(t *testing.T, before, after *graph.Graph) {
 	}
 }
 
+func reduceMean() graph.Operator {
+	o := op.NewReduce("ReduceMean")
+	o.KeepDims = true
+	return o
+}
+
 func relu() graph.Operator { return op.NewFunction("Relu") }
 
 // TestSimplify checks, for each fusion, which operators are left and that the results are the same.
@@ -214,6 +220,63 @@ func TestSimplify(t *testing.T) {
 		{"matmul and add into gemm", func(b *builder, x *graph.Value) *graph.Value {
 			y := b.node("f", &op.Flatten{Axis: 1}, x)
 			return b.node("y", relu(), b.node("a", &op.Add{}, b.node("m", &op.MatMul{}, y, b.random(192, 5)), b.random(5)))
+		}, []string{"Flatten", "Gemm"}},
+		{"gelu", func(b *builder, x *graph.Value) *graph.Value {
+			y := conv(b, x)
+			e := b.node("e", op.NewFunction("Erf"), b.node("d", &op.Div{}, y, b.scalar(math.Sqrt2)))
+			return b.node("y", &op.Mul{}, b.node("h", &op.Mul{}, y, b.scalar(.5)), b.node("a", &op.Add{}, e, b.scalar(1)))
+		}, []string{"Conv", "Gelu"}},
+		{"gelu, halved last", func(b *builder, x *graph.Value) *graph.Value {
+			y := conv(b, x)
+			e := b.node("e", op.NewFunction("Erf"), b.node("d", &op.Mul{}, b.scalar(math.Sqrt2/2), y))
+			return b.node("y", &op.Mul{}, b.scalar(.5), b.node("m", &op.Mul{}, b.node("a", &op.Add{}, b.scalar(1), e), y))
+		}, []string{"Conv", "Gelu"}},
+		{"gelu by tanh", func(b *builder, x *graph.Value) *graph.Value {
+			y := conv(b, x)
+			cube := b.node("c", &op.Mul{}, b.scalar(.044715), b.node("p", &op.Pow{}, y, b.scalar(3)))
+			e := b.node("e", op.NewFunction("Tanh"), b.node("d", &op.Mul{}, b.scalar(0.7978846), b.node("s", &op.Add{}, y, cube)))
+			return b.node("y", &op.Mul{}, y, b.node("h", &op.Mul{}, b.scalar(.5), b.node("a", &op.Add{}, e, b.scalar(1))))
+		}, []string{"Conv", "Gelu"}},
+		{"almost gelu", func(b *builder, x *graph.Value) *graph.Value {
+			y := conv(b, x)
+			e := b.node("e", op.NewFunction("Erf"), b.node("d", &op.Div{}, y, b.scalar(1.5)))
+			return b.node("y", &op.Mul{}, b.node("h", &op.Mul{}, y, b.scalar(.5)), b.node("a", &op.Add{}, e, b.scalar(1)))
+		}, []string{"Conv", "Div", "Erf", "Mul", "Add", "Mul"}},
+		{"layer normalization, the difference computed twice", func(b *builder, x *graph.Value) *graph.Value {
+			mean := b.node("m", reduceMean(), x, b.ints(-1))
+			variance := b.node("v", reduceMean(), b.node("p", &op.Pow{}, b.node("d", &op.Sub{}, x, mean), b.scalar(2)), b.ints(-1))
+			root := b.node("r", op.NewFunction("Sqrt"), b.node("e", &op.Add{}, variance, b.scalar(1e-5)))
+			y := b.node("n", &op.Div{}, b.node("d2", &op.Sub{}, x, mean), root)
+			return b.node("y", &op.Add{}, b.node("s", &op.Mul{}, b.random(8), y), b.random(8))
+		}, []string{"LayerNormalization"}},
+		{"layer normalization over two axes, squared by a product", func(b *builder, x *graph.Value) *graph.Value {
+			d := b.node("d", &op.Sub{}, x, b.node("m", reduceMean(), x, b.ints(3, -2)))
+			variance := b.node("v", reduceMean(), b.node("p", &op.Mul{}, d, d), b.ints(2, 3))
+			root := b.node("r", op.NewFunction("Sqrt"), b.node("e", &op.Add{}, b.scalar(1e-5), variance))
+			return b.node("y", &op.Mul{}, b.node("n", &op.Div{}, d, root), b.random(1, 1, 8, 8))
+		}, []string{"LayerNormalization"}},
+		{"normalization over other axes stays", func(b *builder, x *graph.Value) *graph.Value {
+			d := b.node("d", &op.Sub{}, x, b.node("m", reduceMean(), x, b.ints(1)))
+			variance := b.node("v", reduceMean(), b.node("p", &op.Mul{}, d, d), b.ints(1))
+			root := b.node("r", op.NewFunction("Sqrt"), b.node("e", &op.Add{}, b.scalar(1e-5), variance))
+			return b.node("y", &op.Div{}, d, root)
+		}, []string{"ReduceMean", "Sub", "Mul", "ReduceMean", "Add", "Sqrt", "Div"}},
+		{"leaky relu as a maximum", func(b *builder, x *graph.Value) *graph.Value {
+			y := conv(b, x)
+			return b.node("y", &op.Max{}, y, b.node("m", &op.Mul{}, b.scalar(.2), y))
+		}, []string{"Conv", "LeakyRelu"}},
+		{"batch norm into the next conv", func(b *builder, x *graph.Value) *graph.Value {
+			y := b.node("bn", &op.BatchNormalization{Epsilon: 1e-5}, x, b.random(3), b.random(3), b.random(3), b.floats(1, 2, 3))
+			return conv(b, y)
+		}, []string{"Conv"}},
+		{"only factors into a padded conv in groups", func(b *builder, x *graph.Value) *graph.Value {
+			y := b.node("a", &op.Mul{}, b.node("m", &op.Sub{}, x, b.random(3, 1, 1)), b.random(1, 3, 1, 1))
+			return b.node("y", &op.Conv{Group: 3, Pads: []int{1, 1, 1, 1}}, y, b.random(6, 1, 3, 3))
+		}, []string{"Sub", "Conv"}},
+		{"scale and shift into the next gemm", func(b *builder, x *graph.Value) *graph.Value {
+			y := b.node("f", &op.Flatten{Axis: 1}, x)
+			y = b.node("a", &op.Sub{}, b.node("d", &op.Div{}, y, b.floats(2)), b.random(192))
+			return b.node("y", &op.Gemm{Alpha: 1, TransB: true}, y, b.random(5, 192))
 		}, []string{"Flatten", "Gemm"}},
 		{"an identity at the output", func(b *builder, x *graph.Value) *graph.Value {
 			return b.node("y", &op.Identity{}, conv(b, x))

@@ -23,8 +23,9 @@ type rule func(s *simplifier, n *graph.Node) bool
 
 // rules are tried in this order on every node, until none applies any more.
 var rules = []rule{
-	foldConstant, dropIdentity, mergeTransposes, extremeToClip, batchNormToAffine, matMulToGemm,
-	scaleIntoProducts, addIntoBias, hardSwish, swish, fuseClamp, padIntoWindow,
+	foldConstant, reshapeByInference, dropIdentity, mergeTransposes, leakyMax, extremeToClip, batchNormToAffine,
+	matMulToGemm, scaleIntoProducts, addIntoBias, layerNorm, affineIntoLayerNorm, gelu, hardSwish, swish, fuseClamp,
+	padIntoWindow, affineIntoNext,
 }
 
 // simplifier is the state of one pass over the graph.
@@ -52,8 +53,17 @@ func Simplify(g *graph.Graph, o SimplifyOptions) error {
 		if err != nil {
 			return err
 		}
-		s := &simplifier{g, g.Index(), facts, keep, map[*graph.Node]bool{}, map[*graph.Node][]*graph.Node{}}
-		changed := s.pass()
+		// Inference serves as long as only nodes around the last changes are looked at again: rules give the values
+		// that they make their types.
+		changed := false
+		var around map[*graph.Value]bool
+		for range len(g.Nodes) + 1 {
+			s := &simplifier{g, g.Index(), facts, keep, map[*graph.Node]bool{}, map[*graph.Node][]*graph.Node{}}
+			if around = s.pass(around); len(around) == 0 {
+				break
+			}
+			changed = true
+		}
 		if g.RemoveDead() {
 			changed = true
 		}
@@ -64,13 +74,13 @@ func Simplify(g *graph.Graph, o SimplifyOptions) error {
 	return fmt.Errorf("simplify: rules keep applying to graph %q", g.Name)
 }
 
-// pass tries the rules on every node. After a change around a node, nodes that share values with it are left to the
-// next pass, because the index no longer describes them.
-func (s *simplifier) pass() bool {
-	changed := false
+// pass tries the rules on every node or, unless around is nil, on those near the values in it, and returns the values
+// that it changed something about. After a change around a node, nodes that share values with it are left to the next
+// pass, because the index no longer describes them.
+func (s *simplifier) pass(around map[*graph.Value]bool) map[*graph.Value]bool {
 	stale := map[*graph.Value]bool{}
 	for _, n := range s.g.Nodes {
-		if s.gone[n] || s.touches(n, stale) {
+		if s.gone[n] || around != nil && !s.touches(n, around) || s.touches(n, stale) {
 			continue
 		}
 		for _, apply := range rules {
@@ -78,7 +88,6 @@ func (s *simplifier) pass() bool {
 			if !apply(s, n) {
 				continue
 			}
-			changed = true
 			for _, v := range append(append(before, n.Inputs...), n.Outputs...) {
 				if v != nil {
 					stale[v] = true
@@ -95,7 +104,7 @@ func (s *simplifier) pass() bool {
 		}
 	}
 	s.g.Nodes = nodes
-	return changed
+	return stale
 }
 
 // touches reports whether a node or one of its neighbours reads or makes a value that has been changed.
