@@ -48,7 +48,7 @@ func quantized(t *testing.T, g *graph.Graph, in map[string]*tensor.Tensor, o qua
 // them closely; and the outputs of the program as it is normally compiled, at 1, 2 and 8 threads.
 func TestQuantizedModels(t *testing.T) {
 	for _, m := range realModels {
-		if m.planOnly || m.references {
+		if m.slow || m.references {
 			continue
 		}
 		t.Run(strings.TrimSuffix(m.file, ".onnx"), func(t *testing.T) {
