@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"sync"
 
@@ -86,9 +87,8 @@ func Run(ctx context.Context, exec graph.Executor, g *graph.Graph, values []stri
 
 	var mu sync.Mutex // guards ranges.Samples and done
 	done := 0
-	one := func(s Sample) error {
-		out, err := runner.Run(ctx, s.Inputs)
-		if err != nil {
+	one := func(s Sample, out map[string]*tensor.Tensor) error {
+		if err := runReusing(ctx, runner, s.Inputs, out); err != nil {
 			return fmt.Errorf("sample %q: %w", s.ID, err)
 		}
 		for _, o := range observed {
@@ -114,11 +114,12 @@ func Run(ctx context.Context, exec graph.Executor, g *graph.Graph, values []stri
 	var group sync.WaitGroup
 	for range max(o.Workers, 1) {
 		group.Go(func() {
+			out := map[string]*tensor.Tensor{}
 			for s := range work {
 				if ctx.Err() != nil {
 					return
 				}
-				if err := one(s); err != nil {
+				if err := one(s, out); err != nil {
 					cancel(err)
 					return
 				}
@@ -157,4 +158,14 @@ func (o *observedValue) add(t *tensor.Tensor) error {
 	defer o.mu.Unlock()
 	o.statistics.Add(tensor.Values[float32](t))
 	return nil
+}
+
+// runReusing runs one sample into the tensors of the one before, if the runner can do that.
+func runReusing(ctx context.Context, runner graph.Runner, inputs, out map[string]*tensor.Tensor) error {
+	if r, ok := runner.(graph.Reuser); ok {
+		return r.RunReusing(ctx, inputs, out)
+	}
+	results, err := runner.Run(ctx, inputs)
+	maps.Copy(out, results)
+	return err
 }

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/octet-nn/octet/internal/cpu"
 	"github.com/octet-nn/octet/internal/graph"
@@ -9,7 +10,7 @@ import (
 	"github.com/octet-nn/octet/internal/op"
 )
 
-const defaultMaxBytes = 8 << 30
+const defaultMaxBytes = min(8<<30, math.MaxInt)
 
 // program is the shape-independent half: the lowered graph, with a kernel for each node.
 type program struct {

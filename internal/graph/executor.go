@@ -13,6 +13,15 @@ type Executor interface {
 	Prepare(g *Graph, keep []string) (Runner, error)
 }
 
+// Reuser is implemented by runners that can write results into tensors of an earlier run, so that running many samples
+// leaves no garbage.
+type Reuser interface {
+	Runner
+	// RunReusing is Run with results, by name, put into the tensors of results where they are of the right type and shape;
+	// others are replaced.
+	RunReusing(ctx context.Context, inputs, results map[string]*tensor.Tensor) error
+}
+
 // Runner runs one prepared graph. It is safe for concurrent use.
 type Runner interface {
 	// Run computes the outputs and the kept values, by name, from the inputs, by name. The tensors it returns belong

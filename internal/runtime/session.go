@@ -123,6 +123,32 @@ func (s *Session) Run(ctx context.Context, inputs map[string]*tensor.Tensor) (ma
 	return results, nil
 }
 
+// RunReusing is Run that writes results into the tensors of results where they fit; see graph.Reuser.
+func (s *Session) RunReusing(ctx context.Context, inputs, results map[string]*tensor.Tensor) error {
+	in, err := graph.Arrange(s.inputs, inputs)
+	if err != nil {
+		return err
+	}
+	plan, err := s.Plan(in)
+	if err != nil {
+		return err
+	}
+	out := make([]*tensor.Tensor, len(s.outputs))
+	for i, b := range plan.Outputs {
+		t := results[s.outputs[i].Name]
+		if t != nil && b.Dynamic == 0 && t.DType() == b.DType && slices.Equal(t.Shape(), b.Shape) {
+			out[i] = t
+		}
+	}
+	if err := s.run(ctx, in, out, nil); err != nil {
+		return err
+	}
+	for i, v := range s.outputs {
+		results[v.Name] = out[i]
+	}
+	return nil
+}
+
 // RunInto is Run with inputs and outputs in the order of Inputs and Outputs. Outputs are written into the tensors of
 // out, which must have the element types and shapes of the results; nil entries are replaced by new tensors. With no
 // nil entry and inputs of shapes it has seen before, it allocates nothing. o may be nil.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
 
 	"github.com/octet-nn/octet/internal/graph"
@@ -36,7 +37,7 @@ func (l *Limits) defaults() {
 			*field = value
 		}
 	}
-	set(&l.MaxTensorBytes, 2<<30)
+	set(&l.MaxTensorBytes, min(2<<30, math.MaxInt))
 	set(&l.MaxNodes, 250_000)
 	set(&l.MaxNesting, 40)
 	set(&l.MaxEntries, 4_000_000)
