@@ -150,10 +150,10 @@ func (r *relayout) node(n *graph.Node) {
 		r.results(n)
 		return
 	}
-	if follow := followers[n.Op.Type()]; follow != nil && r.worthwhile(n) {
+	if r.worthwhile(n) {
 		copied := *n
 		copied.Inputs = slices.Clone(n.Inputs)
-		if o, constants, ok := follow(r, n); ok {
+		if o, constants, ok := r.follow(n); ok {
 			n.Op = o
 			for i, v := range n.Inputs {
 				if c := constants[i]; c != nil {
@@ -203,8 +203,8 @@ func (r *relayout) worthwhile(n *graph.Node) bool {
 
 // carries reports whether operand i of a follower holds data in the layout (as opposed to axes, bounds, …).
 func (r *relayout) carries(n *graph.Node, i int) bool {
-	switch n.Op.Type() {
-	case "Clip", "Pad", "Slice", "Split", "Resize", "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin":
+	switch n.Op.(type) {
+	case *op.Clip, *op.Pad, *op.Slice, *op.Split, *op.Resize, *op.Reduce:
 		return i == 0
 	}
 	return true
@@ -235,6 +235,27 @@ func (r *relayout) spatial(n *graph.Node) (graph.Operator, bool) {
 		return relaid(o, &o.Layout, r.target, func(c *op.InstanceNormalization) { c.Layout = r.target })
 	case *op.BatchNormalization:
 		return relaid(o, &o.Layout, r.target, func(c *op.BatchNormalization) { c.Layout = r.target })
+	case *op.GroupNormalization:
+		return relaid(o, &o.Layout, r.target, func(c *op.GroupNormalization) { c.Layout = r.target })
+	case *op.LRN:
+		return relaid(o, &o.Layout, r.target, func(c *op.LRN) { c.Layout = r.target })
+	case *op.LpPool:
+		return relaid(o, &o.Layout, r.target, func(c *op.LpPool) { c.Layout = r.target })
+	case *op.GlobalLpPool:
+		return relaid(o, &o.Layout, r.target, func(c *op.GlobalLpPool) { c.Layout = r.target })
+	case *op.DepthToSpace:
+		return relaid(o, &o.Layout, r.target, func(c *op.DepthToSpace) { c.Layout = r.target })
+	case *op.SpaceToDepth:
+		return relaid(o, &o.Layout, r.target, func(c *op.SpaceToDepth) { c.Layout = r.target })
+	case *op.MeanVarianceNormalization:
+		rank := len(n.Inputs[0].Type.Shape)
+		return relaid(o, &o.Layout, r.target, func(c *op.MeanVarianceNormalization) {
+			c.Layout = r.target
+			c.Axes = slices.Clone(c.Axes)
+			for i, axis := range c.Axes {
+				c.Axes[i] = r.newAxis(axis, rank)
+			}
+		})
 	}
 	return nil, false
 }
@@ -251,35 +272,42 @@ func relaid[T any, P interface {
 	return P(&copied), true
 }
 
-// follower says how an operator works on moved operands: the operator to use, and constants that replace operands.
-type follower func(r *relayout, n *graph.Node) (o graph.Operator, constants map[int]*graph.Value, ok bool)
-
-// followers are the operators that can work in either layout.
-var followers = buildFollowers()
-
-func buildFollowers() map[string]follower {
-	table := map[string]follower{
-		"Clip": unchanged, "Concat": followConcat, "Split": followSplit, "Softmax": followSoftmax, "LogSoftmax": followLogSoftmax,
-		"Pad": followPad, "Slice": followSlice, "Resize": followResize,
-		"ReduceMean": followReduce, "ReduceSum": followReduce, "ReduceMax": followReduce, "ReduceMin": followReduce,
+// follow says how an operator that is not tied to a layout works on moved operands: the operator to use, and constants
+// that replace operands. ok is false for operators that cannot.
+func (r *relayout) follow(n *graph.Node) (o graph.Operator, constants map[int]*graph.Value, ok bool) {
+	axis := func(a int) int { return r.newAxis(a, len(n.Outputs[0].Type.Shape)) }
+	switch o := n.Op.(type) {
+	case *op.Function, *op.LeakyRelu, *op.Elu, *op.HardSigmoid, *op.Gelu, *op.Swish, *op.ThresholdedRelu, *op.Shrink,
+		*op.Clip, *op.Quantize, *op.Dequantize, *op.Requantize, *op.Cast, *op.Identity:
+		return o, nil, true
+	case *op.Add, *op.Sub, *op.Mul, *op.Div, *op.Pow, *op.Max, *op.Min, *op.Sum, *op.Mean, *op.PRelu:
+		return r.followBroadcast(n)
+	case *op.Concat:
+		return &op.Concat{Axis: axis(o.Axis)}, nil, true
+	case *op.Split:
+		return &op.Split{Axis: axis(o.Axis)}, nil, true
+	case *op.Softmax:
+		return &op.Softmax{Axis: axis(o.Axis)}, nil, true
+	case *op.LogSoftmax:
+		return &op.LogSoftmax{Axis: axis(o.Axis)}, nil, true
+	case *op.ArgMax:
+		copied := *o
+		copied.Axis = axis(o.Axis)
+		return &copied, nil, o.KeepDims
+	case *op.Pad:
+		return r.followPad(n)
+	case *op.Slice:
+		return r.followSlice(n)
+	case *op.Reduce:
+		return r.followReduce(n, o)
+	case *op.Resize:
+		return r.followResize(n, o)
 	}
-	for _, name := range []string{"Relu", "LeakyRelu", "Elu", "HardSigmoid", "HardSwish", "Sigmoid", "Tanh", "Softplus", "Softsign", "Mish",
-		"Erf", "Exp", "Log", "Sqrt", "Reciprocal", "Neg", "Abs", "Sign", "Ceil", "Floor", "Round", "Gelu", "Swish", "ThresholdedRelu",
-		"Shrink", "Quantize", "Dequantize", "Requantize", "Cast", "Identity"} {
-		table[name] = unchanged
-	}
-	for _, name := range []string{"Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Sum", "Mean", "PRelu"} {
-		table[name] = followBroadcast
-	}
-	return table
-}
-
-func unchanged(_ *relayout, n *graph.Node) (graph.Operator, map[int]*graph.Value, bool) {
-	return n.Op, nil, true
+	return nil, nil, false
 }
 
 // followBroadcast permutes constants after giving them the full rank.
-func followBroadcast(r *relayout, n *graph.Node) (graph.Operator, map[int]*graph.Value, bool) {
+func (r *relayout) followBroadcast(n *graph.Node) (graph.Operator, map[int]*graph.Value, bool) {
 	rank := len(n.Outputs[0].Type.Shape)
 	constants := map[int]*graph.Value{}
 	for i, v := range n.Inputs {
@@ -298,26 +326,6 @@ func followBroadcast(r *relayout, n *graph.Node) (graph.Operator, map[int]*graph
 		constants[i] = r.inTarget(full)
 	}
 	return n.Op, constants, true
-}
-
-func followConcat(r *relayout, n *graph.Node) (graph.Operator, map[int]*graph.Value, bool) {
-	o := n.Op.(*op.Concat)
-	return &op.Concat{Axis: r.newAxis(o.Axis, len(n.Outputs[0].Type.Shape))}, nil, true
-}
-
-func followSplit(r *relayout, n *graph.Node) (graph.Operator, map[int]*graph.Value, bool) {
-	o := n.Op.(*op.Split)
-	return &op.Split{Axis: r.newAxis(o.Axis, len(n.Outputs[0].Type.Shape))}, nil, true
-}
-
-func followSoftmax(r *relayout, n *graph.Node) (graph.Operator, map[int]*graph.Value, bool) {
-	o := n.Op.(*op.Softmax)
-	return &op.Softmax{Axis: r.newAxis(o.Axis, len(n.Outputs[0].Type.Shape))}, nil, true
-}
-
-func followLogSoftmax(r *relayout, n *graph.Node) (graph.Operator, map[int]*graph.Value, bool) {
-	o := n.Op.(*op.LogSoftmax)
-	return &op.LogSoftmax{Axis: r.newAxis(o.Axis, len(n.Outputs[0].Type.Shape))}, nil, true
 }
 
 // constantAxes reads operand i as constant axes; absent ones are all of them or, with first, the first count.
@@ -354,7 +362,7 @@ func setInput(n *graph.Node, i int, v *graph.Value) {
 	n.Inputs[i] = v
 }
 
-func followPad(r *relayout, n *graph.Node) (graph.Operator, map[int]*graph.Value, bool) {
+func (r *relayout) followPad(n *graph.Node) (graph.Operator, map[int]*graph.Value, bool) {
 	rank := len(n.Outputs[0].Type.Shape)
 	axes, ok := constantAxes(n, 3, rank)
 	if !ok {
@@ -365,7 +373,7 @@ func followPad(r *relayout, n *graph.Node) (graph.Operator, map[int]*graph.Value
 	return n.Op, map[int]*graph.Value{3: moved}, true
 }
 
-func followSlice(r *relayout, n *graph.Node) (graph.Operator, map[int]*graph.Value, bool) {
+func (r *relayout) followSlice(n *graph.Node) (graph.Operator, map[int]*graph.Value, bool) {
 	rank := len(n.Outputs[0].Type.Shape)
 	starts := n.Input(1).Type.Shape
 	if len(starts) != 1 || !starts[0].Known() {
@@ -380,8 +388,7 @@ func followSlice(r *relayout, n *graph.Node) (graph.Operator, map[int]*graph.Val
 	return n.Op, map[int]*graph.Value{3: moved}, true
 }
 
-func followReduce(r *relayout, n *graph.Node) (graph.Operator, map[int]*graph.Value, bool) {
-	o := n.Op.(*op.Reduce)
+func (r *relayout) followReduce(n *graph.Node, o *op.Reduce) (graph.Operator, map[int]*graph.Value, bool) {
 	rank := len(n.Inputs[0].Type.Shape)
 	if !o.KeepDims || n.Input(1) == nil && o.NoopWithEmptyAxes {
 		return nil, nil, false
@@ -395,8 +402,8 @@ func followReduce(r *relayout, n *graph.Node) (graph.Operator, map[int]*graph.Va
 	return n.Op, map[int]*graph.Value{1: moved}, true
 }
 
-func followResize(r *relayout, n *graph.Node) (graph.Operator, map[int]*graph.Value, bool) {
-	o := *n.Op.(*op.Resize)
+func (r *relayout) followResize(n *graph.Node, from *op.Resize) (graph.Operator, map[int]*graph.Value, bool) {
+	o := *from
 	rank := len(n.Outputs[0].Type.Shape)
 	axes := o.Axes
 	if len(axes) == 0 {
