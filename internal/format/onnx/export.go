@@ -48,7 +48,8 @@ func Write(w io.Writer, g *graph.Graph, o WriteOptions) error {
 	if err := rewrite.Relayout(g, op.NCHW); err != nil {
 		return err
 	}
-	e := &exporter{options: o, index: g.Index(), constants: map[*graph.Value]bool{}, nodeNames: map[string]int{}}
+	problems := decompose(g)
+	e := &exporter{options: o, index: g.Index(), constants: map[*graph.Value]bool{}, nodeNames: map[string]int{}, problems: problems}
 	e.shiftActivations(g)
 	for _, n := range g.Nodes {
 		if err := e.node(n); err != nil {
@@ -116,71 +117,19 @@ func (e *exporter) node(n *graph.Node) error {
 	if n.Compute != graph.Float {
 		return fmt.Errorf("a %s node has no ONNX form", n.Compute)
 	}
-	switch o := n.Op.(type) {
+	switch n.Op.(type) {
 	case *op.Quantize:
 		return e.linear("QuantizeLinear", n, n.Outputs[0])
 	case *op.Dequantize:
 		return e.linear("DequantizeLinear", n, n.Inputs[0])
-	case *op.Conv:
-		return e.convolution(n, o)
-	case *op.ConvTranspose:
-		if o.Filter != op.OIHW {
-			return fmt.Errorf("its filter is in the order %s; only OIHW can be written", o.Filter)
-		}
-	case *op.Unknown, *op.Requantize, *op.FakeQuantize, *op.Swish:
+	case *op.Unknown, *op.Requantize:
 		return fmt.Errorf("it cannot be written for operator set %d", writtenOpset)
 	}
-	return e.plain(n, n.Op)
-}
-
-// convolution writes the filter in ONNX's order.
-func (e *exporter) convolution(n *graph.Node, o *op.Conv) error {
-	rank, known := n.Inputs[1].Type.Rank()
-	if o.Filter == op.OIHW {
-		return e.plain(n, o)
-	}
-	if !known {
-		return fmt.Errorf("its filter is in the order %s and of unknown rank", o.Filter)
-	}
-	attributes := appendMessage(nil, 1, []byte("perm"))
-	for _, axis := range []int{o.Filter.Output(rank), o.Filter.Input(rank)} {
-		attributes = appendNumber(attributes, 8, axis)
-	}
-	for i := range rank - 2 {
-		attributes = appendNumber(attributes, 8, o.Filter.Spatial(rank)+i)
-	}
-	ordered := &graph.Value{Name: e.index.Fresh(n.Inputs[1].Name + "_oihw")}
-	e.emit("Transpose", n.Name+"/filter", e.names(n.Inputs[1:2]), []string{ordered.Name},
-		appendMessage(nil, 5, appendNumber(attributes, 20, 7)))
-	copied := *n
-	copied.Inputs = append([]*graph.Value{n.Inputs[0], ordered}, n.Inputs[2:]...)
-	return e.plain(&copied, o)
-}
-
-// plain writes the operator and, as a node of its own, the clamp fused into it.
-func (e *exporter) plain(n *graph.Node, o graph.Operator) error {
-	name, attributes, err := spell(n, o)
+	name, attributes, err := spell(n, n.Op)
 	if err != nil {
 		return err
 	}
-	in, out := e.names(n.Inputs), e.names(n.Outputs)
-	clamp := rewrite.ClampOf(o)
-	if clamp == nil {
-		e.emit(name, n.Name, in, out, attributes)
-		return nil
-	}
-	final := out[0]
-	out[0] = e.index.Fresh(final + "_unclamped")
-	e.emit(name, n.Name, in, out, attributes)
-	if clamp.Min == 0 && math.IsInf(float64(clamp.Max), 1) {
-		e.emit("Relu", n.Name+"/relu", out[:1], []string{final}, nil)
-		return nil
-	}
-	limits := []string{out[0]}
-	for i, limit := range []float32{clamp.Min, clamp.Max} {
-		limits = append(limits, e.constant(final+[]string{"_min", "_max"}[i], tensor.Of([]float32{limit})))
-	}
-	e.emit("Clip", n.Name+"/clip", limits, []string{final}, nil)
+	e.emit(name, n.Name, e.names(n.Inputs), e.names(n.Outputs), attributes)
 	return nil
 }
 
@@ -209,9 +158,6 @@ func (e *exporter) linear(name string, n *graph.Node, codes *graph.Value) error 
 	points := make([]int64, len(q.ZeroPoint))
 	for i, z := range q.ZeroPoint {
 		points[i] = int64(z)
-	}
-	if t.DType.Bits() < 8 {
-		return fmt.Errorf("%q has %s codes, which are not written", codes.Name, t.DType)
 	}
 	in := append(e.names(n.Inputs[:1]), e.constant(n.Name+"_scale", tensor.Of(slices.Clone(q.Scale), shape...)))
 	if t.DType != tensor.Int32 { // whose zero point is always 0
@@ -332,6 +278,14 @@ func integer(name string, v int) []byte {
 	return appendMessage(nil, 5, appendNumber(appendNumber(appendMessage(nil, 1, []byte(name)), 3, v), 20, 2))
 }
 
+// blocks is the attribute that says how many elements share a scale, if they do.
+func blocks(size int) []byte {
+	if size == 0 {
+		return nil
+	}
+	return integer("block_size", size)
+}
+
 // oddNames are ONNX attributes that are not spelled like fields.
 var oddNames = map[string]string{"KeepDims": "keepdims", "TransA": "transA", "TransB": "transB", "AllowZero": "allowzero",
 	"Nearest": "nearest_mode", "CoordinateTransformation": "coordinate_transformation_mode", "BlockSize": "blocksize",
@@ -347,10 +301,17 @@ func spell(n *graph.Node, o graph.Operator) (name string, attributes []byte, err
 	str := func(name, value string) { add(name, 3, appendMessage(nil, 4, []byte(value))) }
 	switch o := o.(type) {
 	case *op.Elu:
-		if o.Gamma != 1 || o.Scale != 1 {
-			return "", nil, errors.New("an Elu with a gamma or scale is not written")
-		}
 		skip["Gamma"], skip["Scale"] = true, true
+		switch {
+		case o.Gamma == 1 && o.Scale == 1:
+		case o.Gamma == 1:
+			name = "Selu"
+			add("gamma", 1, protowire.AppendFixed32(protowire.AppendTag(nil, 2, protowire.Fixed32Type), math.Float32bits(o.Scale)))
+		case o.Gamma == o.Alpha && o.Scale == 1:
+			name = "Celu"
+		default:
+			return "", nil, errors.New("an Elu that is neither Elu nor Selu nor Celu is not written")
+		}
 	case *op.ArgMax:
 		if skip["Min"] = true; o.Min {
 			name = "ArgMin"
@@ -375,8 +336,21 @@ func spell(n *graph.Node, o graph.Operator) (name string, attributes []byte, err
 		if n.Input(1) == nil {
 			attributes = append(attributes, integer("num_outputs", len(n.Outputs))...)
 		}
-	case *op.QuantizeLinear, *op.DequantizeLinear:
-		return "", nil, errors.New("quantization with computed parameters is not written")
+	case *op.QuantizeLinear:
+		skip["BlockSize"] = true
+		attributes = append(attributes, blocks(o.BlockSize)...)
+	case *op.DequantizeLinear:
+		if o.Output.DType != tensor.Invalid && o.Output.DType != n.Inputs[1].Type.DType {
+			return "", nil, fmt.Errorf("a result of type %s with a scale of type %s is not written", o.Output, n.Inputs[1].Type.DType)
+		}
+		skip["BlockSize"], skip["Output"] = true, true
+		attributes = append(attributes, blocks(o.BlockSize)...)
+	case *op.BitShift:
+		if skip["Right"] = true; o.Right {
+			str("direction", "RIGHT")
+		} else {
+			str("direction", "LEFT")
+		}
 	}
 	fields := reflect.ValueOf(o).Elem()
 	for i := range fields.NumField() {
@@ -398,6 +372,9 @@ func spell(n *graph.Node, o graph.Operator) (name string, attributes []byte, err
 				str(attribute, string(text))
 			}
 		case op.OutputType:
+			if v.DType == tensor.Invalid {
+				continue
+			}
 			add(attribute, 2, appendNumber(nil, 3, dtypeNumber(v.DType)))
 		case encoding.TextMarshaler:
 			text, err := v.MarshalText()

@@ -128,7 +128,7 @@ func TestFilterOrders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := again.Outputs[0].Type.String(); got != y.Type.String() || len(again.Nodes) != 2 {
+		if got := again.Outputs[0].Type.String(); got != y.Type.String() || len(again.Nodes) != 1 {
 			t.Errorf("%s: %s became %s", filter, y.Type, got)
 		}
 	}
