@@ -9,7 +9,8 @@ import (
 
 // Expand turns the typed form of a quantized network into the simulated one: every operator becomes a float one
 // between Dequantize and Quantize nodes; constants stay codes behind a Dequantize. Absorb of the result gives the
-// typed network back. Nodes that quantize their activations as they run have no simulated form and stay.
+// typed network back, in the one arithmetic that Absorb is told: which one a node had is lost, because a float node
+// between codes has none. Nodes that quantize their activations as they run have no simulated form and stay.
 func Expand(g *graph.Graph) error {
 	e := &expander{index: g.Index(), real: map[*graph.Value]*graph.Value{}}
 	for _, n := range g.Nodes {

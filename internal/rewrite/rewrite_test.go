@@ -3,10 +3,12 @@ package rewrite
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/interp"
@@ -478,5 +480,35 @@ func TestAbsorbLeavesWhatIsNotQuantized(t *testing.T) {
 	}
 	if got := operators(g); !slices.Equal(got, []string{"Quantize", "Dequantize", "Conv", "Tanh"}) {
 		t.Errorf("operators %q", got)
+	}
+}
+
+// TestSimplifyIsFast guards against fusions that each cost a pass over the whole graph. A network of 2000 nodes takes
+// some 30 ms; the limit leaves room for slow and busy machines.
+func TestSimplifyIsFast(t *testing.T) {
+	b := newBuilder(t)
+	x := b.input("x", 1, 4)
+	add := func(o graph.Operator, constants ...*graph.Value) {
+		for _, c := range constants {
+			c.Name = fmt.Sprintf("c%d", len(b.g.Nodes))
+		}
+		x = b.node(fmt.Sprintf("n%d", len(b.g.Nodes)), o, append([]*graph.Value{x}, constants...)...)
+	}
+	for range 500 {
+		add(&op.MatMul{}, b.random(4, 4))
+		add(&op.Add{}, b.random(4))
+		add(&op.Mul{}, b.random(4))
+		add(relu())
+	}
+	g := b.done(x)
+	start := time.Now()
+	if err := Simplify(g, SimplifyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(g.Nodes) != 500 {
+		t.Errorf("%d nodes are left, want 500", len(g.Nodes))
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("simplifying 2000 nodes took %v", took)
 	}
 }
