@@ -15,7 +15,7 @@ import (
 // decompose replaces nodes that ONNX spells as several nodes, or with a filter in another order, by those. The graph is
 // in the NCHW layout and has no integer nodes. Types of new values are not inferred: nothing that is written needs them.
 func decompose(g *graph.Graph) (problems []error) {
-	d := &decomposer{index: g.Index(), filters: map[filterUse]*graph.Value{}}
+	d := &decomposer{index: g.Index(), filters: map[filterUse]*graph.Value{}, produced: map[*graph.Value]*graph.Node{}}
 	for _, n := range g.Nodes {
 		d.node = n
 		if err := d.replace(n); err != nil {
@@ -29,10 +29,11 @@ func decompose(g *graph.Graph) (problems []error) {
 
 // decomposer collects the new nodes.
 type decomposer struct {
-	index   *graph.Index
-	nodes   []*graph.Node
-	node    *graph.Node // that is being replaced
-	filters map[filterUse]*graph.Value
+	index    *graph.Index
+	nodes    []*graph.Node
+	node     *graph.Node // that is being replaced
+	filters  map[filterUse]*graph.Value
+	produced map[*graph.Value]*graph.Node // dequantizations that the index does not know
 }
 
 // filterUse is a filter and the order it is wanted in.
@@ -241,6 +242,9 @@ func (d *decomposer) ordered(v *graph.Value, perm []int) (*graph.Value, error) {
 	}
 	var w *graph.Value
 	producer := d.index.Producer(v)
+	if p := d.produced[v]; p != nil {
+		producer = p
+	}
 	switch {
 	case v.Const != nil && (v.Type.Quant == nil || v.Type.Quant.Block == 0):
 		t, err := permuted(v.Const, perm)

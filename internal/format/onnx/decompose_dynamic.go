@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/tensor"
 )
@@ -49,7 +50,7 @@ func (d *decomposer) dynamic(n *graph.Node) error {
 		axis, inner = slices.Index(perm, axis), rank-2
 		product = &op.ConvInteger{Strides: o.Strides, Pads: o.Pads, Dilations: o.Dilations, Group: o.Group, AutoPad: o.AutoPad}
 	default:
-		return fmt.Errorf("%s on codes has no ONNX form", n.Op.Type())
+		return d.dynamicFloat(n)
 	}
 	if codes.DType().Bits() < 8 {
 		wide := tensor.Uint8
@@ -100,4 +101,21 @@ func (d *decomposer) dynamic(n *graph.Node) error {
 	}
 	d.add(&op.Add{}, "add", n.Outputs[0], d.add(&op.Mul{}, "scaled", nil, real, scale), bias)
 	return nil
+}
+
+// dynamicFloat writes a product that ONNX has not on codes as one of the reals that the codes stand for.
+func (d *decomposer) dynamicFloat(n *graph.Node) error {
+	measured := &graph.Node{Name: n.Name + "/quantize", Op: &op.DynamicQuantizeLinear{}, Inputs: n.Inputs[:1],
+		Outputs: []*graph.Value{d.value("codes"), d.value("scale"), d.value("zero_point")}}
+	d.nodes = append(d.nodes, measured)
+	x := d.add(&op.DequantizeLinear{}, "x", nil, measured.Outputs...)
+	weights := d.value("weights")
+	weights.Type = graph.Type{DType: tensor.Float32, Shape: n.Inputs[1].Type.Shape}
+	dequantize := &graph.Node{Name: n.Name + "/weights", Op: &op.Dequantize{}, Inputs: n.Inputs[1:2], Outputs: []*graph.Value{weights}}
+	d.nodes = append(d.nodes, dequantize)
+	d.produced[weights] = dequantize
+	copied := *n
+	copied.Compute, copied.Arithmetic = graph.Float, numeric.None
+	copied.Inputs = append([]*graph.Value{x, weights}, n.Inputs[2:]...)
+	return d.replace(&copied)
 }

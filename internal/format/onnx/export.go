@@ -289,7 +289,7 @@ func blocks(size int) []byte {
 // oddNames are ONNX attributes that are not spelled like fields.
 var oddNames = map[string]string{"KeepDims": "keepdims", "TransA": "transA", "TransB": "transB", "AllowZero": "allowzero",
 	"Nearest": "nearest_mode", "CoordinateTransformation": "coordinate_transformation_mode", "BlockSize": "blocksize",
-	"KeepAspectRatio": "keep_aspect_ratio_policy"}
+	"KeepAspectRatio": "keep_aspect_ratio_policy", "Output": "output_dtype"}
 
 // spell is the name and the encoded attributes of an operator.
 func spell(n *graph.Node, o graph.Operator) (name string, attributes []byte, err error) {

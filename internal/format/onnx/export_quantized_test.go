@@ -202,7 +202,7 @@ func agree(t *testing.T, file []byte, g *graph.Graph, in map[string]*tensor.Tens
 	}
 	for i := range a {
 		d := math.Abs(a[i] - b[i])
-		if d > 1e-5*most {
+		if d > max(1e-5*most, 0.5*step) {
 			steps++
 		}
 		if !(d <= 1e-5*most+1.01*step) {
