@@ -64,6 +64,13 @@ func (s *simplifier) product(n *graph.Node, depth int) (factors []*graph.Value, 
 // near compares constants as they are written by exporters, in few digits.
 func near(a, b float64) bool { return math.Abs(a-b) <= 1e-5*math.Abs(b) }
 
+// sameRank reports whether n's result has the rank of x: scalar constants of a higher rank would raise it.
+func sameRank(x *graph.Value, n *graph.Node) bool {
+	a, known := x.Type.Rank()
+	b, alsoKnown := n.Outputs[0].Type.Rank()
+	return known && alsoKnown && a == b
+}
+
 // gelu recognises x·½·(1+erf(x/√2)) and its approximation x·½·(1+tanh(√(2/π)·(x+0.044715·x³))), their factors in any
 // order.
 func gelu(s *simplifier, n *graph.Node) bool {
@@ -73,7 +80,7 @@ func gelu(s *simplifier, n *graph.Node) bool {
 	}
 	for i, x := range factors {
 		one := s.maker(factors[1-i])
-		if one == nil || !plainAdd(one) {
+		if one == nil || !plainAdd(one) || !sameRank(x, n) {
 			continue
 		}
 		inner, c, ok := withScalar(one)
@@ -156,7 +163,7 @@ func leakyMax(s *simplifier, n *graph.Node) bool {
 			continue
 		}
 		factors, a := s.product(p, 0)
-		if len(factors) == 1 && factors[0] == n.Inputs[1-i] && a > 0 && a < 1 {
+		if len(factors) == 1 && factors[0] == n.Inputs[1-i] && a > 0 && a < 1 && sameRank(factors[0], n) {
 			n.Op, n.Inputs = &op.LeakyRelu{Alpha: float32(a)}, factors
 			return true
 		}
@@ -205,7 +212,7 @@ func layerNorm(s *simplifier, n *graph.Node) bool {
 		return false
 	}
 	x, axis, ok := s.centred(n.Inputs[0])
-	if !ok {
+	if !ok || !sameRank(x, n) {
 		return false
 	}
 	root := s.maker(n.Inputs[1])

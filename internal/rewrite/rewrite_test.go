@@ -267,6 +267,10 @@ func TestSimplify(t *testing.T) {
 			y := conv(b, x)
 			return b.node("y", &op.Max{}, y, b.node("m", &op.Mul{}, b.scalar(.2), y))
 		}, []string{"Conv", "LeakyRelu"}},
+		{"a maximum that raises the rank stays", func(b *builder, x *graph.Value) *graph.Value {
+			slope := b.constant(tensor.Of([]float32{.2}, 1, 1, 1, 1, 1))
+			return b.node("y", &op.Max{}, x, b.node("m", &op.Mul{}, slope, x))
+		}, []string{"Mul", "Max"}},
 		{"batch norm into the next conv", func(b *builder, x *graph.Value) *graph.Value {
 			y := b.node("bn", &op.BatchNormalization{Epsilon: 1e-5}, x, b.random(3), b.random(3), b.random(3), b.floats(1, 2, 3))
 			return conv(b, y)
