@@ -182,19 +182,25 @@ func interpreted(t *testing.T, g *graph.Graph, in map[string]*tensor.Tensor) *te
 	return results[g.Outputs[0].Name]
 }
 
-// agree runs a written model in ONNX Runtime and compares with a result. A step is 0 for results that are not rounded.
-func agree(t *testing.T, file []byte, g *graph.Graph, in map[string]*tensor.Tensor, want *tensor.Tensor, step float64) {
+// runORT is output y of a model in ONNX Runtime without optimization; its type and shape are those of like.
+func runORT(t *testing.T, file []byte, like *tensor.Tensor, in map[string]*tensor.Tensor, y string) *tensor.Tensor {
 	t.Helper()
 	ort := testdata.OpenORT(t)
 	path := filepath.Join(t.TempDir(), "m.onnx")
 	if err := os.WriteFile(path, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	y := g.Outputs[0].Name
-	got, err := tensor.FromBytes(want.DType(), want.Shape(), ort.Run(t, path, "disabled", in, y)[y])
+	out, err := tensor.FromBytes(like.DType(), like.Shape(), ort.Run(t, path, "disabled", in, y)[y])
 	if err != nil {
 		t.Fatal(err)
 	}
+	return out
+}
+
+// agree runs a written model in ONNX Runtime and compares with a result. A step is 0 for results that are not rounded.
+func agree(t *testing.T, file []byte, g *graph.Graph, in map[string]*tensor.Tensor, want *tensor.Tensor, step float64) {
+	t.Helper()
+	got := runORT(t, file, want, in, g.Outputs[0].Name)
 	a, b := op.Float64s(got), op.Float64s(want)
 	most, steps := 0.0, 0
 	for _, v := range b {
