@@ -245,3 +245,50 @@ func TestExportedModelsInONNXRuntime(t *testing.T) {
 		})
 	}
 }
+
+// The float model gives ONNX Runtime's answers on the images that int8 models are evaluated on.
+func TestFloatAnswersOfONNXRuntime(t *testing.T) {
+	requireModels(t)
+	ort := testdata.OpenORT(t)
+	m := realModels[0]
+	path := testdata.Shared(t, m.model...)
+	float, err := Load(path, LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := float.Compile(CompileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	in, out := float.Inputs()[0].Name, float.Outputs()[0].Name
+	const runs, n = 8, 50
+	same, largest := 0, 0.0
+	for run := range runs {
+		inputs := map[string]*tensor.Tensor{in: batchOf(t, m.evaluation(t, float.Inputs(), run*n), in, n)}
+		ours, err := session.Run(context.Background(), inputs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := tensor.Values[float32](ours[out])
+		b := floatsOf(t, ort.Run(t, path, "all", inputs, out)[out])
+		classes := len(a) / n
+		var most, off float64
+		for i, v := range b {
+			most, off = max(most, math.Abs(float64(v))), max(off, math.Abs(float64(v-a[i])))
+		}
+		largest = max(largest, off/most)
+		for i := range n {
+			if top(a[i*classes:(i+1)*classes], 1)[0] == top(b[i*classes:(i+1)*classes], 1)[0] {
+				same++
+			}
+		}
+	}
+	t.Logf("same answer on %d of %d; largest difference %.2g of the largest value", same, runs*n, largest)
+	if same < 398 {
+		t.Errorf("same answer on %d of %d, want 398", same, runs*n)
+	}
+	if largest > 1e-4 {
+		t.Errorf("outputs differ by %.2g of the largest value, want 1e-4", largest)
+	}
+}
