@@ -204,6 +204,12 @@ func TestRealModels(t *testing.T) {
 			}
 			if !m.references && !m.slow {
 				checkAllocations(t, session, ordered)
+				single, err := Compile(g, Options{Threads: 1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer single.Close()
+				checkAllocations(t, single, ordered)
 			}
 			t.Run("ONNX Runtime", func(t *testing.T) { compareWithORT(t, path, in, got) })
 		})
