@@ -180,7 +180,9 @@ func TestExportedModelsInONNXRuntime(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if ratio := float64(saved.FileSize()) / float64(float.FileSize()); ratio > 0.35 {
+			// In small files names, scales and biases weigh as much as the weights.
+			const small = 500_000
+			if ratio := float64(saved.FileSize()) / float64(float.FileSize()); ratio > 0.3 && float.FileSize() > small {
 				t.Errorf("the file has %.2f of the float one's size", ratio)
 			}
 			session, err := quantized.Compile(CompileOptions{})
