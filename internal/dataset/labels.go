@@ -16,6 +16,9 @@ import (
 
 // findLabels is the class of every sample of s.
 func findLabels(s source, o Options, openFile func(string) (fs.File, error), inside opener) (labeler, error) {
+	if o.Labels == "" {
+		return nil, nil
+	}
 	labels := make([]int, s.len())
 	var missing []string
 	collect := func(label func(id string) (int, bool)) {
@@ -28,8 +31,6 @@ func findLabels(s source, o Options, openFile func(string) (fs.File, error), ins
 	}
 	why := ""
 	switch o.Labels {
-	case "":
-		return nil, nil
 	case "folder":
 		why = "they are in no folder of the data set"
 		byName := folderLabels(s)

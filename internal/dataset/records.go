@@ -127,6 +127,9 @@ func (b *builder) records(compressed bool, header int64, count, size int, value 
 	if int64(size) > b.options.Limits.Bytes {
 		return nil, fmt.Errorf("a sample has %d bytes, more than the limit of %d", size, b.options.Limits.Bytes)
 	}
+	if compressed && count > b.options.Limits.Files { // what is not compressed has been compared with the file's size
+		return nil, fmt.Errorf("it claims %d samples, more than the limit of %d", count, b.options.Limits.Files)
+	}
 	name := b.inputs[0].Name
 	return &records{b.place, compressed, header, count, size, func(data []byte) (map[string]*tensor.Tensor, error) {
 		t, err := value(data)
