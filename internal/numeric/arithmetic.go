@@ -15,7 +15,7 @@ import (
 type Arithmetic uint8
 
 const (
-	// None is the arithmetic of float nodes and of nodes that only move integers.
+	// None is the arithmetic of float nodes. Integer nodes, also those that only move codes, name another one.
 	None Arithmetic = iota
 	// ONNX requantizes in float32, in ONNX Runtime's order of operations: the multiplier is s_x·s_w/s_y and
 	// y = clamp(roundHalfEven(float32(acc)·m) + zp). Softmax, pools and additions are float32 sums of dequantized or
