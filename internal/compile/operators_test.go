@@ -1,0 +1,98 @@
+package compile
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/op"
+)
+
+var update = flag.Bool("update", false, "rewrite docs/operators.md from the tables")
+
+const operatorsFile = "../../docs/operators.md"
+
+// TestOperatorsDocument compares docs/operators.md with the tables it is made of, and the tables with each other.
+func TestOperatorsDocument(t *testing.T) {
+	var operators []op.Operator
+	known := map[string]bool{}
+	for _, make := range op.Table {
+		o := make()
+		if known[o.Type()] {
+			t.Errorf("op.Table has two rows for %s", o.Type())
+		}
+		known[o.Type()] = true
+		operators = append(operators, o)
+	}
+	for name, rows := range lowerings {
+		if !known[name] {
+			t.Errorf("lowerings has a row for %q, which is no operator", name)
+		}
+		if len(rows) == 0 {
+			t.Errorf("the row of lowerings for %q is empty", name)
+		}
+	}
+	slices.SortFunc(operators, func(a, b op.Operator) int { return strings.Compare(a.Type(), b.Type()) })
+
+	var b bytes.Buffer
+	b.WriteString(`# Operators
+
+Made by ` + "`go test ./internal/compile -run OperatorsDocument -update`" + ` from [op.Table](../internal/op/table.go) and
+[lowerings](../internal/compile/lowering.go); do not edit.
+
+* **On codes**: the operator has an integer form. A particular node may still stay float; ` + "`octet quantize`" + ` says why.
+* **Kernel, float** and **kernel, codes**: compiled programs have kernels for it, perhaps only for some element types,
+  ranks and attributes. Everything else runs by its definition: slowly, with the same meaning.
+
+Operators of ONNX that are not listed may still be read: the [importer](../internal/format/onnx/table.go) writes some of
+them with these.
+
+| operator | on codes | kernel, float | kernel, codes |
+|---|---|---|---|
+`)
+	mark := func(yes bool) string {
+		if yes {
+			return "yes"
+		}
+		return "–"
+	}
+	for _, o := range operators {
+		var computes uint
+		for _, row := range lowerings[o.Type()] {
+			computes |= row.computes
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", o.Type(), mark(hasIntegerForm(o)), mark(computes&float != 0), mark(computes&integer != 0))
+	}
+	if *update {
+		if err := os.WriteFile(operatorsFile, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(operatorsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(bytes.ReplaceAll(have, []byte("\r\n"), []byte("\n")), b.Bytes()) {
+		t.Error("docs/operators.md does not say what the tables say: run this test with -update and look at the difference")
+	}
+}
+
+// hasIntegerForm reports whether some node of the operator can compute on codes. Members of the two families that
+// share one Go type are asked; the others have the method only if they have the form.
+func hasIntegerForm(o op.Operator) bool {
+	i, ok := o.(op.Integer)
+	if !ok {
+		return false
+	}
+	switch o.(type) {
+	case *op.Function, *op.Reduce:
+		_, err := i.Integer(&graph.Node{Op: o, Inputs: []*graph.Value{{}}, Outputs: []*graph.Value{{}}})
+		return err == nil
+	}
+	return true
+}
