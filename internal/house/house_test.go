@@ -25,13 +25,13 @@ var mayImport = map[string][]string{
 	"internal/atomicfile":  {},
 	"internal/house":       {},
 	"internal/testdata":    {"tensor"},
-	"internal/cpu":         {"golang.org/x/sys/cpu", "golang.org/x/sys/unix"},
+	"internal/cpu":         {"golang.org/x/sys/cpu"},
 	"internal/graph":       {"tensor", "internal/numeric"},
 	"internal/op":          {"tensor", "internal/numeric", "internal/graph"},
 	"internal/interp":      {"tensor", "internal/numeric", "internal/graph", "internal/op"},
 	"internal/rewrite":     {"tensor", "internal/numeric", "internal/graph", "internal/op"},
 	"internal/format/onnx": {"tensor", "internal/numeric", "internal/graph", "internal/op", "internal/rewrite", "google.golang.org/protobuf/encoding/protowire"},
-	"internal/kernel":      {"tensor", "internal/numeric", "internal/cpu"},
+	"internal/kernel":      {"internal/numeric", "internal/cpu"},
 	"internal/runtime":     {"tensor", "internal/graph"},
 	"internal/compile":     {"tensor", "internal/numeric", "internal/cpu", "internal/graph", "internal/op", "internal/rewrite", "internal/kernel", "internal/runtime"},
 	"internal/dataset":     {"tensor", "internal/suggest", "github.com/goccy/go-yaml", "golang.org/x/image"},
@@ -52,13 +52,31 @@ func root(t *testing.T) string {
 	return dir
 }
 
-func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
-	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "./...")
+// goList is what go list prints, run in the top folder with cgo allowed, so that files that use it are seen.
+func goList(t *testing.T, env []string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list"}, args...)...)
 	cmd.Dir = root(t)
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=1"), env...)
+	var problem bytes.Buffer
+	cmd.Stderr = &problem
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("go list: %v", err)
+		t.Fatalf("go list: %v\n%s", err, problem.Bytes())
 	}
+	return out
+}
+
+func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
+	for _, target := range []string{"linux/amd64", "linux/arm64", "windows/amd64", "darwin/arm64", "js/wasm"} {
+		t.Run(target, func(t *testing.T) { checkImports(t, target) })
+	}
+}
+
+// checkImports looks at the files that are built for a target, GOOS/GOARCH.
+func checkImports(t *testing.T, target string) {
+	system, arch, _ := strings.Cut(target, "/")
+	out := goList(t, []string{"GOOS=" + system, "GOARCH=" + arch}, "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "./...")
 	room := func(path string) string { return strings.TrimPrefix(strings.TrimPrefix(path, module), "/") }
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
 		fields := strings.Fields(lines.Text())
@@ -124,5 +142,51 @@ func TestFilesFollowTheRules(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A program that imports package octet gets these modules and no others: none for command lines or progress bars.
+func TestPublicPackageStaysLight(t *testing.T) {
+	want := []string{
+		"github.com/goccy/go-yaml",   // preprocessing files
+		"golang.org/x/image",         // BMP and WebP
+		"golang.org/x/sys",           // processor features
+		"google.golang.org/protobuf", // the wire format of ONNX
+	}
+	var got []string
+	for path := range strings.FieldsSeq(string(goList(t, nil, "-deps", "-f", `{{with .Module}}{{.Path}}{{end}}`, "."))) {
+		if path != module && !slices.Contains(got, path) {
+			got = append(got, path)
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("package octet depends on %q, want %q", got, want)
+	}
+}
+
+var link = regexp.MustCompile(`\]\(([^)#\s]+)`)
+
+func TestDocumentsLinkToFilesThatExist(t *testing.T) {
+	for _, pattern := range []string{"*.md", "docs/*.md"} {
+		files, err := filepath.Glob(filepath.Join(root(t), pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no documents match %s: %v", pattern, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range link.FindAllSubmatch(text, -1) {
+				target := string(m[1])
+				if strings.Contains(target, "://") {
+					continue
+				}
+				if _, err := os.Stat(filepath.Join(filepath.Dir(file), target)); err != nil {
+					t.Errorf("%s links to %s, which does not exist", filepath.Base(file), target)
+				}
+			}
+		}
 	}
 }
