@@ -37,6 +37,39 @@ func samples(m *octet.Model, offset, limit int) octet.Samples {
 	return s
 }
 
+// The whole way, with samples that the program makes itself.
+func Example() {
+	ctx := context.Background()
+	m, err := octet.Load(model, octet.LoadOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	var made []octet.Sample
+	for i := range 40 {
+		x := tensor.New(tensor.Float32, 1, 49, 10, 1)
+		values := tensor.Values[float32](x)
+		for j := range values {
+			values[j] = float32((i+1)*(j%19) - 200)
+		}
+		made = append(made, octet.Sample{ID: fmt.Sprint(i), Inputs: map[string]*tensor.Tensor{"input_1": x}})
+	}
+	q, report, err := m.Quantize(ctx, octet.SliceSamples(made...), octet.QuantizeOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	session, err := q.Compile(octet.CompileOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer session.Close()
+	out, err := session.Run(ctx, made[0].Inputs)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%.0f %% on integers, result %v\n", 100*report.IntegerShare, out["Identity"])
+	// Output: 100 % on integers, result f32[1,12]
+}
+
 func ExampleLoad() {
 	m, err := octet.Load(model, octet.LoadOptions{})
 	var format *octet.FormatError
