@@ -123,3 +123,19 @@ func TestSavedModelsGiveTheSameBits(t *testing.T) {
 		})
 	}
 }
+
+// A tensor that does not fit its result is refused, by programs and by the interpreter alike.
+func TestRunIntoRefusesWrongTensors(t *testing.T) {
+	m := smallNetwork(t)
+	for _, reference := range []bool{false, true} {
+		session, err := m.Compile(CompileOptions{Threads: 1, Reference: reference})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer session.Close()
+		in := []*tensor.Tensor{tensor.New(tensor.Float32, 1, 3, 16, 16)}
+		if err := session.RunInto(context.Background(), in, []*tensor.Tensor{tensor.New(tensor.Float32, 1, 4)}, nil); err == nil {
+			t.Errorf("reference %v: an output that is too small is accepted", reference)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package octet
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/octet-nn/octet/internal/compile"
 	"github.com/octet-nn/octet/internal/graph"
@@ -98,10 +99,14 @@ func (s *Session) referenceInto(ctx context.Context, in, out []*tensor.Tensor) e
 		if i >= len(out) {
 			break
 		}
-		if out[i] == nil {
-			out[i] = results[info.Name]
-		} else {
-			copy(out[i].Bytes(), results[info.Name].Bytes())
+		result := results[info.Name]
+		switch {
+		case out[i] == nil:
+			out[i] = result
+		case out[i].String() != result.String():
+			return fmt.Errorf("output %q is %s; the tensor given for it is %s", info.Name, result, out[i])
+		default:
+			copy(out[i].Bytes(), result.Bytes())
 		}
 	}
 	return nil
