@@ -32,6 +32,24 @@ type filterSizes struct {
 	kernel          []int
 }
 
+// check compares the filter with the other operands of a convolution: spatial axes, groups, channels of the input, bias.
+func (f filterSizes) check(c *Inference, sizes []int, groups int, channels graph.Dim, axes int) error {
+	if len(f.kernel) != axes {
+		return fmt.Errorf("filter %v has %d spatial axes, the input %s has %d", sizes, len(f.kernel), c.In(0), axes)
+	}
+	if f.outputs%groups != 0 {
+		return fmt.Errorf("%d output channels cannot be divided into %d groups", f.outputs, groups)
+	}
+	if channels.Known() && channels.Size != f.inputs*groups {
+		return fmt.Errorf("the input has %d channels, but %d groups of filters with %d channels want %d",
+			channels.Size, groups, f.inputs, f.inputs*groups)
+	}
+	if b := c.In(2).Shape; len(b) == 1 && b[0].Known() && b[0].Size != f.outputs {
+		return fmt.Errorf("bias has %d entries for %d output channels", b[0].Size, f.outputs)
+	}
+	return nil
+}
+
 func (o *Conv) filter(shape []int) (filterSizes, error) {
 	rank := len(shape)
 	if rank < 3 {
@@ -70,18 +88,8 @@ func (o *Conv) Infer(c *Inference) error {
 	if err != nil {
 		return err
 	}
-	if len(f.kernel) != len(spatial) {
-		return fmt.Errorf("filter %v has %d spatial axes, the input %s has %d", sizes, len(f.kernel), c.In(0), len(spatial))
-	}
-	if f.outputs%o.Groups() != 0 {
-		return fmt.Errorf("%d output channels cannot be divided into %d groups", f.outputs, o.Groups())
-	}
-	if channels.Known() && channels.Size != f.inputs*o.Groups() {
-		return fmt.Errorf("the input has %d channels, but %d groups of filters with %d channels want %d",
-			channels.Size, o.Groups(), f.inputs, f.inputs*o.Groups())
-	}
-	if b := c.In(2).Shape; len(b) == 1 && b[0].Known() && b[0].Size != f.outputs {
-		return fmt.Errorf("bias has %d entries for %d output channels", b[0].Size, f.outputs)
+	if err := f.check(c, sizes, o.Groups(), channels, len(spatial)); err != nil {
+		return err
 	}
 	w, err := o.window(f.kernel)
 	if err != nil {

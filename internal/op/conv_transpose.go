@@ -110,18 +110,8 @@ func (o *ConvTranspose) Infer(c *Inference) error {
 	if err != nil {
 		return err
 	}
-	if len(f.kernel) != len(spatial) {
-		return fmt.Errorf("filter %v has %d spatial axes, the input %s has %d", sizes, len(f.kernel), c.In(0), len(spatial))
-	}
-	if f.outputs%o.Groups() != 0 {
-		return fmt.Errorf("%d output channels cannot be divided into %d groups", f.outputs, o.Groups())
-	}
-	if channels.Known() && channels.Size != f.inputs*o.Groups() {
-		return fmt.Errorf("the input has %d channels, but %d groups of filters with %d channels want %d",
-			channels.Size, o.Groups(), f.inputs, f.inputs*o.Groups())
-	}
-	if b := c.In(2).Shape; len(b) == 1 && b[0].Known() && b[0].Size != f.outputs {
-		return fmt.Errorf("bias has %d entries for %d output channels", b[0].Size, f.outputs)
+	if err := f.check(c, sizes, o.Groups(), channels, len(spatial)); err != nil {
+		return err
 	}
 	w, err := o.window(f.kernel)
 	if err != nil {

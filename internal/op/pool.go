@@ -171,18 +171,7 @@ func (o *AveragePool) Evaluate(c *Evaluation) error {
 	if err := c.require(1); err != nil {
 		return err
 	}
-	w, err := o.window().normalize()
-	if err != nil {
-		return err
-	}
-	_, _, spatial, err := spatialSizes(c.In(0), o.Layout)
-	if err != nil {
-		return err
-	}
-	if len(spatial) != len(w.kernel) {
-		return fmt.Errorf("kernel %v does not fit the input %s", w.kernel, c.In(0))
-	}
-	s, err := w.over(spatial)
+	s, err := o.window().overInput(c.In(0), o.Layout)
 	if err != nil {
 		return err
 	}

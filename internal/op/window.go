@@ -172,6 +172,22 @@ func (s slide) bounded() error {
 	return nil
 }
 
+// overInput places a window, not yet normalized, over a spatial tensor.
+func (w window) overInput(x *tensor.Tensor, l Layout) (slide, error) {
+	w, err := w.normalize()
+	if err != nil {
+		return slide{}, err
+	}
+	_, _, spatial, err := spatialSizes(x, l)
+	if err != nil {
+		return slide{}, err
+	}
+	if len(spatial) != len(w.kernel) {
+		return slide{}, fmt.Errorf("kernel %v does not fit the input %s", w.kernel, x)
+	}
+	return w.over(spatial)
+}
+
 // taps calls visit for every output position with the kernel positions that lie inside the input and the input
 // positions under them. It reuses the slices between calls.
 func (s slide) taps(visit func(out int, kernel, in []int)) {
