@@ -25,6 +25,14 @@ const (
 	Bool
 	Int4
 	Uint4
+	Int2
+	Uint2
+	Float8E4M3FN   // 4 exponent bits, bias 7, no infinities
+	Float8E4M3FNUZ // 4 exponent bits, bias 8, no infinities, no negative zero
+	Float8E5M2     // 5 exponent bits, bias 15
+	Float8E5M2FNUZ // 5 exponent bits, bias 16, no infinities, no negative zero
+	Float8E8M0     // a power of two: 8 exponent bits, bias 127, no sign
+	Float4E2M1     // 2 exponent bits, bias 1, neither infinities nor NaN
 	dtypeCount
 )
 
@@ -48,6 +56,15 @@ var dtypes = [dtypeCount]struct {
 	Bool:     {"bool", 8},
 	Int4:     {"i4", 4},
 	Uint4:    {"u4", 4},
+	Int2:     {"i2", 2},
+	Uint2:    {"u2", 2},
+
+	Float8E4M3FN:   {"f8e4m3fn", 8},
+	Float8E4M3FNUZ: {"f8e4m3fnuz", 8},
+	Float8E5M2:     {"f8e5m2", 8},
+	Float8E5M2FNUZ: {"f8e5m2fnuz", 8},
+	Float8E8M0:     {"f8e8m0", 8},
+	Float4E2M1:     {"f4e2m1", 4},
 }
 
 // String is the short name used in the text form of graphs: f32, i8, u4, bool, …
@@ -81,17 +98,17 @@ func (d DType) Bytes(n int) int { return (n*d.Bits() + 7) / 8 }
 
 // IsFloat reports whether the type is a floating-point one.
 func (d DType) IsFloat() bool {
-	return d == Float32 || d == Float64 || d == Float16 || d == BFloat16
+	return d >= Float32 && d <= BFloat16 || d >= Float8E4M3FN && d <= Float4E2M1
 }
 
 // IsInteger reports whether the type is an integer one; Bool is not.
 func (d DType) IsInteger() bool {
-	return d >= Int8 && d <= Uint64 || d == Int4 || d == Uint4
+	return d >= Int8 && d <= Uint64 || d >= Int4 && d <= Uint2
 }
 
 // IsSigned reports whether an integer type has negative values.
 func (d DType) IsSigned() bool {
-	return d == Int8 || d == Int16 || d == Int32 || d == Int64 || d == Int4
+	return d == Int8 || d == Int16 || d == Int32 || d == Int64 || d == Int4 || d == Int2
 }
 
 // Limits is the range of values of an integer type of at most 32 bits.

@@ -184,7 +184,7 @@ func TestInferenceFollowsIntegers(t *testing.T) {
 		{"div", apply(&Div{}, constant(ints(-25)), twelve), []Int{Literal(-2)}},
 		{"mod", apply(&Mod{}, constant(ints(-25)), twelve), []Int{Literal(11)}},
 		{"neg", apply(NewFunction("Neg"), shape), []Int{{}, Literal(-12)}},
-		{"cast", apply(&Cast{OutputType{tensor.Int32}}, shape), []Int{{Symbol: "N"}, Literal(12)}},
+		{"cast", apply(&Cast{To: OutputType{tensor.Int32}}, shape), []Int{{Symbol: "N"}, Literal(12)}},
 		{"cast like", apply(&CastLike{}, twelve, constant(tensor.Of([]bool{true}, 1))), []Int{Literal(1)}},
 		{"where", apply(&Where{}, apply(NewComparison("Equal"), constant(ints(-1, 12)), constant(ints(-1))), constant(ints(1)), shape), []Int{Literal(1), Literal(12)}},
 		{"equal", apply(NewComparison("Equal"), shape, constant(ints(12))), []Int{{}, Literal(1)}},

@@ -125,6 +125,13 @@ func Float32s(t *tensor.Tensor) []float32 {
 	case tensor.BFloat16:
 		return convert(tensor.Values[uint16](t), numeric.FromBFloat16)
 	}
+	if format := smallFloat(t.DType()); format != nil {
+		values := make([]float32, t.Len())
+		for i := range values {
+			values[i] = format.Decode(uint8(packed(t, i)))
+		}
+		return values
+	}
 	panic(fmt.Sprintf("op: %s read as floats", t))
 }
 
@@ -163,14 +170,14 @@ func Int64s(t *tensor.Tensor) []int64 {
 		return tensor.Values[int64](t)
 	case tensor.Uint64:
 		return convert(tensor.Values[uint64](t), func(v uint64) int64 { return int64(v) })
-	case tensor.Int4, tensor.Uint4:
+	case tensor.Int4, tensor.Uint4, tensor.Int2, tensor.Uint2:
+		_, highest := t.DType().Limits()
 		values := make([]int64, t.Len())
 		for i := range values {
-			nibble := int64(t.Bytes()[i/2]>>(4*(i%2))) & 15
-			if t.DType() == tensor.Int4 && nibble > 7 {
-				nibble -= 16
+			values[i] = packed(t, i)
+			if values[i] > highest {
+				values[i] -= 1 << t.DType().Bits()
 			}
-			values[i] = nibble
 		}
 		return values
 	}
@@ -204,7 +211,7 @@ func FromFloat32s(dtype tensor.DType, shape []int, values []float32) *tensor.Ten
 		}
 		return t
 	}
-	panic(fmt.Sprintf("op: floats stored as %s", dtype))
+	return fromSmallFloats(dtype, shape, values, CastRounding{})
 }
 
 // FromFloat64s makes a floating-point tensor of type dtype.
@@ -236,10 +243,10 @@ func FromInt64s(dtype tensor.DType, shape []int, values []int64) *tensor.Tensor 
 		return tensor.Of(convert(values, func(v int64) uint64 { return uint64(v) }), shape...)
 	case tensor.Bool:
 		return tensor.Of(convert(values, func(v int64) bool { return v != 0 }), shape...)
-	case tensor.Int4, tensor.Uint4:
+	case tensor.Int4, tensor.Uint4, tensor.Int2, tensor.Uint2:
 		t := tensor.New(dtype, shape...)
 		for i, v := range values {
-			t.Bytes()[i/2] |= byte(v&15) << (4 * (i % 2))
+			setPacked(t, i, byte(v))
 		}
 		return t
 	}

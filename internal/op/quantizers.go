@@ -3,6 +3,7 @@ package op
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/numeric"
@@ -221,6 +222,7 @@ type QuantizeLinear struct {
 	Axis      int
 	BlockSize int
 	Output    OutputType
+	Overflow  bool // see CastRounding
 }
 
 // OutputType is an element type as an attribute; the zero value means that none is given.
@@ -266,10 +268,16 @@ func linearQuant(x, scale, zero *tensor.Tensor, axis, block int) (*graph.Quant, 
 	q := &graph.Quant{Scale: Float32s(scale)}
 	q.ZeroPoint = make([]int32, len(q.Scale))
 	if zero != nil {
-		if zero.Len() != len(q.Scale) || !zero.DType().IsInteger() {
+		small := smallFloat(zero.DType()) != nil
+		if zero.Len() != len(q.Scale) || !zero.DType().IsInteger() && !small {
 			return nil, fmt.Errorf("zero point %s does not fit scale %s", zero, scale)
 		}
-		q.ZeroPoint = Int32s(zero)
+		if small && slices.ContainsFunc(Float32s(zero), func(z float32) bool { return z != 0 }) {
+			return nil, fmt.Errorf("zero point %s is not 0, as that of floats must be", zero)
+		}
+		if !small {
+			q.ZeroPoint = Int32s(zero)
+		}
 	}
 	return q, alongChannels(q, x, axis, block)
 }
@@ -310,11 +318,19 @@ func (o *QuantizeLinear) Evaluate(c *Evaluation) error {
 	if zero != nil {
 		dtype = o.dtype(zero.DType())
 	}
+	channel := channelOf(x.Shape(), q)
+	if smallFloat(dtype) != nil && x.DType().IsFloat() {
+		values := slices.Clone(Float32s(x))
+		for i := range values {
+			values[i] /= q.Scale[channel(i)]
+		}
+		c.Set(0, fromSmallFloats(dtype, x.Shape(), values, CastRounding{Overflow: o.Overflow}))
+		return nil
+	}
 	if !dtype.IsInteger() || dtype.Bits() > 16 {
 		return fmt.Errorf("codes of type %s", dtype)
 	}
 	lowest, highest := dtype.Limits()
-	channel := channelOf(x.Shape(), q)
 	var values []float32
 	if x.DType().IsFloat() {
 		values = Float32s(x)
@@ -354,8 +370,9 @@ func (o *DequantizeLinear) Infer(c *Inference) error {
 // Evaluate multiplies out.
 func (o *DequantizeLinear) Evaluate(c *Evaluation) error {
 	x := c.In(0)
-	if !x.DType().IsInteger() {
-		return fmt.Errorf("input %s, wants integers", x)
+	small := smallFloat(x.DType()) != nil
+	if !x.DType().IsInteger() && !small {
+		return fmt.Errorf("input %s, wants integers or floats of at most 8 bits", x)
 	}
 	q, err := linearQuant(x, c.In(1), c.In(2), o.Axis, o.BlockSize)
 	if err != nil {
@@ -364,6 +381,14 @@ func (o *DequantizeLinear) Evaluate(c *Evaluation) error {
 	dtype := o.Output.DType
 	if dtype == tensor.Invalid {
 		dtype = c.In(1).DType()
+	}
+	if small {
+		values, channel := Float32s(x), channelOf(x.Shape(), q)
+		for i := range values {
+			values[i] *= q.Scale[channel(i)]
+		}
+		c.Set(0, FromFloat32s(dtype, x.Shape(), values))
+		return nil
 	}
 	c.Set(0, FromFloat32s(dtype, x.Shape(), dequantized(x, q)))
 	return nil
@@ -406,7 +431,18 @@ func (*DynamicQuantizeLinear) Evaluate(c *Evaluation) error {
 
 // Cast converts element types: floats to integers by truncation (out-of-range values saturate, those of 4-bit types
 // wrap; NaN gives 0), numbers to Bool by comparison with 0.
-type Cast struct{ To OutputType }
+type Cast struct {
+	To OutputType
+	CastRounding
+}
+
+// CastRounding is how numbers become floats of at most 8 bits.
+type CastRounding struct {
+	// Overflow turns numbers that are too large into infinity or NaN; without it they become the largest number.
+	Overflow bool
+	// RoundMode is for powers of two: "" or "up", "down" or "nearest".
+	RoundMode string
+}
 
 // Type is "Cast".
 func (*Cast) Type() string { return "Cast" }
@@ -436,10 +472,10 @@ func followCast(c *Inference, to tensor.DType) error {
 }
 
 // Evaluate converts.
-func (o *Cast) Evaluate(c *Evaluation) error { return evaluateCast(c, o.To.DType) }
+func (o *Cast) Evaluate(c *Evaluation) error { return evaluateCast(c, o.To.DType, o.CastRounding) }
 
 // CastLike is Cast to the element type of operand 1.
-type CastLike struct{}
+type CastLike struct{ CastRounding }
 
 // Type is "CastLike".
 func (*CastLike) Type() string { return "CastLike" }
@@ -452,15 +488,20 @@ func (*CastLike) Infer(c *Inference) error {
 }
 
 // Evaluate converts.
-func (*CastLike) Evaluate(c *Evaluation) error { return evaluateCast(c, c.In(1).DType()) }
+func (o *CastLike) Evaluate(c *Evaluation) error {
+	return evaluateCast(c, c.In(1).DType(), o.CastRounding)
+}
 
-func evaluateCast(c *Evaluation, to tensor.DType) error {
+func evaluateCast(c *Evaluation, to tensor.DType, rounding CastRounding) error {
 	x := c.In(0)
 	switch {
 	case to == tensor.Invalid:
 		return fmt.Errorf("the element type to convert to is not known")
 	case to == x.DType():
 		c.Set(0, x)
+	case smallFloat(to) != nil:
+		values := convert(Float64s(x), func(v float64) float32 { return float32(v) })
+		c.Set(0, fromSmallFloats(to, x.Shape(), values, rounding))
 	case to.IsFloat():
 		c.Set(0, FromFloat64s(to, x.Shape(), Float64s(x)))
 	case to == tensor.Bool:

@@ -47,11 +47,11 @@ func TestLinearQuantizationByHand(t *testing.T) {
 			tensor.Float32, []float64{-131, 0, 0, 124}},
 		{"fake, narrow, per channel", &FakeQuantize{Bits: 4, Signed: true, Narrow: true, Axis: -1}, []*tensor.Tensor{floats(-100, 100), floats(1, 2)},
 			tensor.Float32, []float64{-7, 14}},
-		{"cast saturates", &Cast{OutputType{tensor.Int8}}, []*tensor.Tensor{floats(-1.9, 1.9, 1000, -inf, nan)}, tensor.Int8, []float64{-1, 1, 127, -128, 0}},
-		{"cast to 4 bits wraps", &Cast{OutputType{tensor.Int4}}, []*tensor.Tensor{floats(-9, -8.5, 7, 8)}, tensor.Int4, []float64{7, -8, 7, -8}},
-		{"cast of integers wraps", &Cast{OutputType{tensor.Uint8}}, []*tensor.Tensor{ints(-1, 257)}, tensor.Uint8, []float64{255, 1}},
-		{"cast to bool", &Cast{OutputType{tensor.Bool}}, []*tensor.Tensor{floats(0, 0.5, nan)}, tensor.Bool, []float64{0, 1, 1}},
-		{"cast of large integers", &Cast{OutputType{tensor.Float64}}, []*tensor.Tensor{tensor.Of([]uint64{math.MaxUint64}, 1)}, tensor.Float64, []float64{1 << 64}},
+		{"cast saturates", &Cast{To: OutputType{tensor.Int8}}, []*tensor.Tensor{floats(-1.9, 1.9, 1000, -inf, nan)}, tensor.Int8, []float64{-1, 1, 127, -128, 0}},
+		{"cast to 4 bits wraps", &Cast{To: OutputType{tensor.Int4}}, []*tensor.Tensor{floats(-9, -8.5, 7, 8)}, tensor.Int4, []float64{7, -8, 7, -8}},
+		{"cast of integers wraps", &Cast{To: OutputType{tensor.Uint8}}, []*tensor.Tensor{ints(-1, 257)}, tensor.Uint8, []float64{255, 1}},
+		{"cast to bool", &Cast{To: OutputType{tensor.Bool}}, []*tensor.Tensor{floats(0, 0.5, nan)}, tensor.Bool, []float64{0, 1, 1}},
+		{"cast of large integers", &Cast{To: OutputType{tensor.Float64}}, []*tensor.Tensor{tensor.Of([]uint64{math.MaxUint64}, 1)}, tensor.Float64, []float64{1 << 64}},
 	} {
 		y := evaluateNode(t, &graph.Node{Op: tc.op}, tc.in...)
 		if y.DType() != tc.dtype || !slices.Equal(Float64s(y), tc.want) {

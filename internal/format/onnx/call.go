@@ -26,7 +26,7 @@ type call struct {
 
 // harmless attributes may be ignored: they matter to training or to implementations only.
 var harmless = map[string]bool{"consumed_inputs": true, "is_test": true, "momentum": true, "seed": true,
-	"stash_type": true, "saturate": true, "round_mode": true, "precision": true, "training_mode": true}
+	"stash_type": true, "precision": true, "training_mode": true}
 
 // unused reports attributes that nothing asked for.
 func (c *call) unused() error {

@@ -278,6 +278,18 @@ func integer(name string, v int) []byte {
 	return appendMessage(nil, 5, appendNumber(appendNumber(appendMessage(nil, 1, []byte(name)), 3, v), 20, 2))
 }
 
+// casting is the attributes of conversions to floats of at most 8 bits, where they are not the default.
+func casting(r op.CastRounding) (attributes []byte) {
+	if r.Overflow {
+		attributes = integer("saturate", 0)
+	}
+	if r.RoundMode != "" {
+		text := appendMessage(appendMessage(nil, 1, []byte("round_mode")), 4, []byte(r.RoundMode))
+		attributes = append(attributes, appendMessage(nil, 5, appendNumber(text, 20, 3))...)
+	}
+	return attributes
+}
+
 // blocks is the attribute that says how many elements share a scale, if they do.
 func blocks(size int) []byte {
 	if size == 0 {
@@ -336,8 +348,15 @@ func spell(n *graph.Node, o graph.Operator) (name string, attributes []byte, err
 		if n.Input(1) == nil {
 			attributes = append(attributes, integer("num_outputs", len(n.Outputs))...)
 		}
+	case *op.Cast:
+		skip["CastRounding"] = true
+		attributes = append(attributes, casting(o.CastRounding)...)
+	case *op.CastLike:
+		skip["CastRounding"] = true
+		attributes = append(attributes, casting(o.CastRounding)...)
 	case *op.QuantizeLinear:
-		skip["BlockSize"] = true
+		skip["BlockSize"], skip["Overflow"] = true, true
+		attributes = append(attributes, casting(op.CastRounding{Overflow: o.Overflow})...)
 		attributes = append(attributes, blocks(o.BlockSize)...)
 	case *op.DequantizeLinear:
 		if o.Output.DType != tensor.Invalid && o.Output.DType != n.Inputs[1].Type.DType {

@@ -202,9 +202,24 @@ func dropout(c *call) error {
 func castLike(c *call) error {
 	dtype := c.in[1].Type.DType
 	if dtype == tensor.Invalid {
+		c.emit(&op.CastLike{CastRounding: c.castRounding()}, c.in, c.out...)
+		return nil
+	}
+	c.emit(&op.Cast{To: op.OutputType{DType: dtype}, CastRounding: c.castRounding()}, c.in[:1], c.out...)
+	return nil
+}
+
+// castRounding is what the attributes of casts say of floats of at most 8 bits.
+func (c *call) castRounding() op.CastRounding {
+	return op.CastRounding{Overflow: c.int("saturate", 1) == 0, RoundMode: c.string("round_mode", "")}
+}
+
+func cast(c *call) error {
+	dtype := dtypes[int64(c.int("to", 0))]
+	if dtype == tensor.Invalid {
 		return errUnknown
 	}
-	c.emit(&op.Cast{To: op.OutputType{DType: dtype}}, c.in[:1], c.out...)
+	c.emit(&op.Cast{To: op.OutputType{DType: dtype}, CastRounding: c.castRounding()}, c.in, c.out...)
 	return nil
 }
 

@@ -59,7 +59,7 @@ func (c *call) codes(v *graph.Value, q *graph.Quant) (*graph.Value, bool) {
 }
 
 func quantizeLinear(c *call) error {
-	o := &op.QuantizeLinear{Axis: 1}
+	o := &op.QuantizeLinear{Axis: 1, Overflow: c.int("saturate", 1) == 0}
 	if err := c.fill(o, map[string]string{"output_dtype": "Output"}); err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func table() map[key]row {
 		{"", "Hardmax"}:                       {1, 0, softmax},
 		{"", "BatchNormalization"}:            {5, 0, batchNormalization},
 		{"", "Dropout"}:                       {1, 0, dropout},
-		{"", "Cast"}:                          {1, 0, plain(nil)},
+		{"", "Cast"}:                          {1, 0, cast},
 		{"", "CastLike"}:                      {2, 0, castLike},
 		{"", "Selu"}:                          {1, 0, selu},
 		{"", "Celu"}:                          {1, 0, celu},

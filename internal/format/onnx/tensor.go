@@ -13,11 +13,12 @@ import (
 	"github.com/octet-nn/octet/tensor"
 )
 
-// dtypes are ONNX's numbers of element types; those that are missing (strings, complex, 8-bit floats) have none here.
+// dtypes are ONNX's numbers of element types; those that are missing (strings, complex numbers) have none here.
 var dtypes = map[int64]tensor.DType{
 	1: tensor.Float32, 2: tensor.Uint8, 3: tensor.Int8, 4: tensor.Uint16, 5: tensor.Int16, 6: tensor.Int32,
 	7: tensor.Int64, 9: tensor.Bool, 10: tensor.Float16, 11: tensor.Float64, 12: tensor.Uint32, 13: tensor.Uint64,
-	16: tensor.BFloat16, 21: tensor.Uint4, 22: tensor.Int4,
+	16: tensor.BFloat16, 17: tensor.Float8E4M3FN, 18: tensor.Float8E4M3FNUZ, 19: tensor.Float8E5M2, 20: tensor.Float8E5M2FNUZ,
+	21: tensor.Uint4, 22: tensor.Int4, 23: tensor.Float4E2M1, 24: tensor.Float8E8M0, 25: tensor.Uint2, 26: tensor.Int2,
 }
 
 // decode makes the tensor. Raw data stays where it is; typed fields are converted.
@@ -54,7 +55,7 @@ func (t *tensorProto) decode(o *Options) (*tensor.Tensor, error) {
 		count := n
 		width := dtype.Bits()
 		if width < 8 {
-			count, width = (n+1)/2, 8 // two to an entry
+			count, width = dtype.Bytes(n), 8 // several to an entry
 		}
 		if len(t.ints) != count {
 			return bad("has %d entries for shape %v", len(t.ints), t.dims)
