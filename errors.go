@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/octet-nn/octet/internal/format/onnx"
+	"github.com/octet-nn/octet/internal/format"
 	"github.com/octet-nn/octet/internal/op"
 )
 
 // FormatError says what is wrong with a model file: File, Offset in it (−1 where that means nothing), Node concerned,
 // Why, and what to do Next. Find it with errors.As.
-type FormatError = onnx.FormatError
+type FormatError = format.Error
 
 // UnsupportedError lists, in Nodes, all nodes of a model whose operators are not known (Name of the node, Op). Find it
 // with errors.As.

@@ -8,39 +8,22 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"slices"
 
+	"github.com/octet-nn/octet/internal/format"
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/tensor"
 )
 
 // Limits bound what an untrusted file can ask for. The zero value of a field means its default.
-type Limits struct {
-	MaxTensorBytes int // of one constant; default 2 GiB
-	MaxNodes       int // default 250 000
-	MaxNesting     int // of messages; default 40
-	MaxEntries     int // names, dimensions, attributes and tensors in all; default 4 000 000
-}
+type Limits = format.Limits
 
 // Options say how a model is read. The zero value will do for models in one file.
 type Options struct {
 	File     string // name of the file, for messages
 	External fs.FS  // the model's folder, for tensors stored in other files; it must not follow links out of itself
 	Limits   Limits
-}
-
-func (l *Limits) defaults() {
-	set := func(field *int, value int) {
-		if *field <= 0 {
-			*field = value
-		}
-	}
-	set(&l.MaxTensorBytes, min(2<<30, math.MaxInt))
-	set(&l.MaxNodes, 250_000)
-	set(&l.MaxNesting, 40)
-	set(&l.MaxEntries, 4_000_000)
 }
 
 const maxOpset = 28
@@ -68,13 +51,13 @@ func IsONNX(data []byte) bool {
 func Read(data []byte, o Options) (*graph.Graph, error) {
 	g, err := read(data, &o)
 	if err != nil {
-		return nil, inFile(err, o.File)
+		return nil, format.InFile(err, o.File)
 	}
 	return g, nil
 }
 
 func read(data []byte, o *Options) (*graph.Graph, error) {
-	o.Limits.defaults()
+	o.Limits = o.Limits.WithDefaults()
 	if len(data) == 0 {
 		return nil, &FormatError{Offset: -1, Why: "the file is empty"}
 	}

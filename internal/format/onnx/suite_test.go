@@ -166,7 +166,7 @@ func readTensor(b []byte) (*tensor.Tensor, error) {
 		return nil, err
 	}
 	o := Options{}
-	o.Limits.defaults()
+	o.Limits = o.Limits.WithDefaults()
 	return p.decode(&o)
 }
 
