@@ -183,7 +183,7 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 		if p.window == nil {
 			a, stride = in[firstRow*p.inStride+group*inputs:], p.inStride
 		} else if firstRow != previousRow || group != previousGroup {
-			gather(gathered, in, p.window, firstRow, rows, group*inputs, inputs, 0)
+			gather(gathered, in, p.window, firstRow, rows, group*inputs, inputs, p.window.KernelWidth*inputs, 0)
 		}
 		previousRow, previousGroup = firstRow, group
 		lastPanel := min(firstPanel+p.tiling.panelTile, w.groupPanels())

@@ -12,19 +12,45 @@ type gemmInt8Row struct {
 
 	// Words is how many uint64 a panel of NR columns of the given depth packs into.
 	Words func(depth int) int
-	// Pack packs a panel given as depth rows of NR weights.
+	// Pack packs a panel given as depth rows of NR weights; depth is a multiple of KR.
 	Pack func(dst []uint64, panel []int8, depth int)
-	// Tile adds to acc, MR rows of NR, the products of up to MR rows of a (flipped to u8 by exclusive or with flip) with
-	// one packed panel. It reads exactly depth bytes of each row.
-	Tile func(acc []int32, a []byte, stride, rows int, flip byte, panel []uint64, depth int)
+
+	tile tileKernel
+	// requantizes says that the tile can turn its sums into codes.
+	requantizes bool
+}
+
+// tileInt8 is the product of up to MR rows with one packed panel of up to NR columns. Micro-kernels in assembly read
+// its fields; nothing is checked there.
+type tileInt8 struct {
+	a                    []byte
+	rowStarts, runStarts []int // a row's run begins at the sum of both
+	runLength            int   // a multiple of KR
+	rows, columns        int
+	flip                 byte // makes a code u8, by exclusive or
+	panel                []uint64
+
+	// The sum of a column begins with bias + correction·weightSum. Both have at least columns elements.
+	bias, weightSums []int32
+	correction       int32
+
+	// acc is where the sums go, MR rows of NR, unless out is set: then they are requantized to codes and row i goes to
+	// out[outStarts[i]:], as many elements as there are columns.
+	acc        []int32
+	out        []byte
+	outStarts  []int
+	multiplier []float32 // of each column
+	low, high  float32   // the limits of a code less the zero point
+	zeroPoint  int32
+	mask       uint32 // a bit for each column
 }
 
 func (r *gemmInt8Row) needs() cpu.Tier { return r.Tier }
 
 // gemmInt8Table is ordered from best to plain Go.
-var gemmInt8Table = []gemmInt8Row{
-	{Name: "qu8s8_gemm_4x12c1__generic", Tier: cpu.Generic, MR: 4, NR: 12, KR: 1, Words: words4x12, Pack: pack4x12, Tile: tile4x12},
-}
+var gemmInt8Table = append(gemmInt8Assembly(), gemmInt8Row{
+	Name: "qu8s8_gemm_4x12c1__generic", Tier: cpu.Generic, MR: 4, NR: 12, KR: 1, Words: words4x12, Pack: pack4x12,
+})
 
 // Int8Weights is the weights of an integer convolution or matrix product as they lie in a model.
 type Int8Weights struct {
@@ -58,7 +84,7 @@ type PackedInt8 struct {
 // PackInt8 packs weights for GemmInt8 and ConvInt8.
 func (s Set) PackInt8(w Int8Weights) *PackedInt8 {
 	p := &PackedInt8{Filter: w.Filter, row: s.gemmInt8}
-	depth, nr := w.depth(), p.row.NR
+	depth, nr := w.Height*p.line(), p.row.NR
 	p.words = p.row.Words(depth)
 	p.panels = make([]uint64, w.Groups*p.groupPanels()*p.words)
 	p.sums = make([]int32, w.Outputs)
@@ -67,6 +93,9 @@ func (s Set) PackInt8(w Int8Weights) *PackedInt8 {
 	return p
 }
 
+// line is the depth of one line of the filter's window as it is packed: padded with zeros to whole steps.
+func (p *PackedInt8) line() int { return divideUp(p.Filter.Width*p.Filter.Inputs, p.row.KR) * p.row.KR }
+
 // groupPanels is how many panels the columns of one group make.
 func (p *PackedInt8) groupPanels() int { return divideUp(p.Filter.perGroup(), p.row.NR) }
 
@@ -74,7 +103,7 @@ func (p *PackedInt8) groupPanels() int { return divideUp(p.Filter.perGroup(), p.
 func (p *PackedInt8) Bytes() int { return 8*len(p.panels) + 4*len(p.sums) + 4*len(p.zero) }
 
 func (p *PackedInt8) fill(w Int8Weights, panel []int8) {
-	depth, nr, perGroup := w.depth(), p.row.NR, w.perGroup()
+	line, nr, perGroup := p.line(), p.row.NR, w.perGroup()
 	flip := byte(0) // from a stored code to a signed one
 	offset := int32(0)
 	if !w.Signed {
@@ -88,8 +117,9 @@ func (p *PackedInt8) fill(w Int8Weights, panel []int8) {
 			for j := range min(nr, perGroup-first) {
 				channel := group*perGroup + first + j
 				zero := w.zeroPoint(channel) - offset
-				sum, k := int32(0), 0
+				sum := int32(0)
 				for y := range w.Height {
+					k := y * line
 					for x := range w.Width {
 						at := w.at(group, first+j, y, x)
 						for range w.Inputs {
@@ -104,7 +134,7 @@ func (p *PackedInt8) fill(w Int8Weights, panel []int8) {
 				p.sums[channel], p.zero[channel] = sum, zero
 				anyZero = anyZero || zero != 0
 			}
-			p.row.Pack(dst[:p.words], panel, depth)
+			p.row.Pack(dst[:p.words], panel, w.Height*line)
 			dst = dst[p.words:]
 		}
 	}
@@ -146,12 +176,14 @@ type GemmInt8 struct {
 }
 
 func (g *GemmInt8) product() productInt8 {
-	return productInt8{weights: g.Weights, inStride: g.InStride, outStride: g.OutStride, signed: g.Signed,
-		zeroPoint: g.ZeroPoint, epilogue: &g.Epilogue, tiling: g.Weights.tiling(g.Rows)}
+	w := Window{Batch: 1, InHeight: g.Rows, InWidth: 1, Channels: g.Weights.Filter.Inputs, OutHeight: g.Rows, OutWidth: 1,
+		KernelHeight: 1, KernelWidth: 1, StrideHeight: 1, StrideWidth: 1, DilationHeight: 1, DilationWidth: 1,
+		InStride: g.InStride, OutStride: g.OutStride}
+	return newProductInt8(g.Weights, &w, g.Signed, g.ZeroPoint, &g.Epilogue)
 }
 
 // Units is how many pieces the work has.
-func (g *GemmInt8) Units() int { t := g.Weights.tiling(g.Rows); return t.units() }
+func (g *GemmInt8) Units() int { p := g.product(); return p.units() }
 
 // Scratch is how many bytes of scratch Run needs.
 func (g *GemmInt8) Scratch() int { p := g.product(); return p.scratch() }
@@ -173,16 +205,11 @@ type ConvInt8 struct {
 }
 
 func (c *ConvInt8) product() productInt8 {
-	p := productInt8{weights: c.Weights, inStride: c.Window.InStride, outStride: c.Window.OutStride, signed: c.Signed,
-		zeroPoint: c.ZeroPoint, epilogue: &c.Epilogue, tiling: c.Weights.tiling(c.Window.pixels())}
-	if !c.Window.isPointwise() {
-		p.window = &c.Window
-	}
-	return p
+	return newProductInt8(c.Weights, &c.Window, c.Signed, c.ZeroPoint, &c.Epilogue)
 }
 
 // Units is how many pieces the work has.
-func (c *ConvInt8) Units() int { t := c.Weights.tiling(c.Window.pixels()); return t.units() }
+func (c *ConvInt8) Units() int { p := c.product(); return p.units() }
 
 // Scratch is how many bytes of scratch Run needs.
 func (c *ConvInt8) Scratch() int { p := c.product(); return p.scratch() }
@@ -191,8 +218,4 @@ func (c *ConvInt8) Scratch() int { p := c.product(); return p.scratch() }
 func (c *ConvInt8) Run(out Destination, in []byte, start, end int, scratch []byte) {
 	p := c.product()
 	p.run(out, in, start, end, scratch)
-}
-
-func (p *PackedInt8) tiling(rows int) tiling {
-	return newTiling(rows, p.Filter.depth(), p.row.MR, p.Filter.Groups, p.groupPanels())
 }

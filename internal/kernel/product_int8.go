@@ -6,97 +6,150 @@ import (
 	"github.com/octet-nn/octet/internal/numeric"
 )
 
-// productInt8 is what GemmInt8 and ConvInt8 have in common: rows of codes, read in place or gathered through a window,
-// times packed weights.
+// productInt8 is what GemmInt8 and ConvInt8 have in common: rows of codes, read in place or copied, times packed weights.
 type productInt8 struct {
-	weights             *PackedInt8
-	window              *Window    // nil: row i is the input's row i
-	place               *placement // nil: row i is the output's row i
-	inStride, outStride int
-	signed              bool
-	zeroPoint           int32
-	epilogue            *Epilogue
-	tiling              tiling
+	weights    *PackedInt8
+	feed       feed
+	place      *placement // nil: row i is the output's row i
+	outStride  int
+	signed     bool
+	zeroPoint  int32
+	epilogue   *Epilogue
+	panelTile  int // panels of a piece of the work
+	panelTiles int // pieces of the panels of a group
+}
+
+func newProductInt8(weights *PackedInt8, w *Window, signed bool, zeroPoint int32, e *Epilogue) productInt8 {
+	p := productInt8{weights: weights, outStride: w.OutStride, signed: signed, zeroPoint: zeroPoint, epilogue: e,
+		feed: newFeed(w, weights.Filter.Inputs, weights.row.KR, 1, weights.row.MR)}
+	p.panelTile, p.panelTiles = splitPanels(weights.groupPanels(), p.feed.pieces()*weights.Filter.Groups)
+	return p
+}
+
+// units is how many pieces the work has: of lines, of groups, of panels.
+func (p *productInt8) units() int { return p.feed.pieces() * p.weights.Filter.Groups * p.panelTiles }
+
+// unit is the piece of the lines, the group and the first panel of a piece of the work.
+func (p *productInt8) unit(i int) (lines, group, panel int) {
+	groups := p.weights.Filter.Groups
+	return i / p.panelTiles / groups, i / p.panelTiles % groups, i % p.panelTiles * p.panelTile
 }
 
 func (p *productInt8) scratch() int {
-	row := p.weights.row
-	bytes := carved[int32](row.MR*row.NR) + carved[int32](row.NR) + carved[int32](p.tiling.rowTile)
-	if p.window != nil {
-		bytes += carved[byte](p.tiling.rowTile * p.weights.Filter.depth())
-	}
-	return bytes
+	row, rows := p.weights.row, p.feed.rows()
+	return carved[int32](row.MR*row.NR) + carved[int32](row.NR) + carved[float32](row.NR) + carved[int32](rows) +
+		2*carved[int](rows) + carved[int](p.feed.window.KernelHeight) + carved[byte](p.feed.copied())
 }
 
 func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []byte) {
-	w, row := p.weights, p.weights.row
-	mr, nr, depth, perGroup := row.MR, row.NR, w.Filter.depth(), w.Filter.perGroup()
-	inputs := w.Filter.Inputs
+	w, row, feed := p.weights, p.weights.row, &p.feed
+	mr, nr, perGroup := row.MR, row.NR, w.Filter.perGroup()
+	most := feed.rows()
 	acc := carve[int32](&scratch, mr*nr)
-	offsets := carve[int32](&scratch, nr)
-	rowSums := carve[int32](&scratch, p.tiling.rowTile)
-	var gathered []byte
-	if p.window != nil {
-		gathered = carve[byte](&scratch, p.tiling.rowTile*depth)
+	noBias := carve[int32](&scratch, nr)
+	clear(noBias)
+	sameMultiplier := carve[float32](&scratch, nr)
+	if m := p.epilogue.Multiplier; len(m) == 1 {
+		fill(sameMultiplier, m[0])
 	}
-	flip, zero := byte(0), p.zeroPoint
+	rowSums := carve[int32](&scratch, most)
+	starts := carve[int](&scratch, most)
+	outStarts := carve[int](&scratch, most)
+	runs := carve[int](&scratch, feed.window.KernelHeight)
+	copies := carve[byte](&scratch, feed.copied())
+
+	codes := row.requantizes && out.Codes != nil && w.zero == nil
+	t := tileInt8{runStarts: runs, runLength: feed.paddedRun(), correction: -p.zeroPoint, acc: acc}
 	if p.signed {
-		flip, zero = 0x80, zero+128
+		t.flip, t.correction = 0x80, t.correction-128
 	}
-	previousRow, previousGroup := -1, -1
+	if codes {
+		e := p.epilogue
+		t.low, t.high, t.zeroPoint = float32(e.Lowest-e.ZeroPoint), float32(e.Highest-e.ZeroPoint), e.ZeroPoint
+	}
+	var a []byte
+	previousLines, previousGroup := -1, -1
 	for unit := start; unit < end; unit++ {
-		firstRow, rows, group, firstPanel := p.tiling.unit(unit)
-		a, stride := gathered, depth
-		fresh := firstRow != previousRow || group != previousGroup
-		previousRow, previousGroup = firstRow, group
-		if p.window == nil {
-			a, stride = in[firstRow*p.inStride+group*inputs:], p.inStride
-		} else if fresh {
-			gather(gathered, in, p.window, firstRow, rows, group*inputs, inputs, byte(p.zeroPoint))
+		lines, group, firstPanel := p.unit(unit)
+		first, rows := feed.piece(lines)
+		if lines != previousLines || group != previousGroup {
+			a = prepare(feed, starts[:rows], runs, copies, in, first, group, byte(p.zeroPoint))
+			if w.zero != nil {
+				sumRows(rowSums[:rows], a, starts, runs, feed.run, t.flip)
+			}
+			for i := range rows {
+				outStarts[i] = p.place.pixel(first+i) * p.outStride
+			}
 		}
-		if w.zero != nil && fresh {
-			sumRows(rowSums[:rows], a, stride, flip, depth)
-		}
-		lastPanel := min(firstPanel+p.tiling.panelTile, w.groupPanels())
+		previousLines, previousGroup = lines, group
+		t.a = a
+		lastPanel := min(firstPanel+p.panelTile, w.groupPanels())
 		for panel := firstPanel; panel < lastPanel; panel++ {
 			column := panel * nr
-			columns := min(nr, perGroup-column)
+			t.columns = min(nr, perGroup-column)
+			t.mask = uint32(1<<t.columns - 1)
 			channel := group*perGroup + column
-			packed := w.panels[(group*w.groupPanels()+panel)*w.words:][:w.words]
+			t.panel = w.panels[(group*w.groupPanels()+panel)*w.words:][:w.words]
 			// Σ(a−za)(w−zw) = Σ a·w − zw·Σ a − za·Σ(w−zw): the last term and the bias are known per column.
-			for j := range columns {
-				offsets[j] = -zero * w.sums[channel+j]
-			}
+			t.weightSums = w.sums[channel:][:t.columns]
+			t.bias = noBias
 			if bias := p.epilogue.Bias; bias != nil {
-				for j := range columns {
-					offsets[j] += bias[channel+j]
-				}
+				t.bias = bias[channel:][:t.columns]
 			}
-			for i := 0; i < rows; i += mr {
-				m := min(mr, rows-i)
-				for r := range m {
-					copy(acc[r*nr:(r+1)*nr], offsets)
+			if codes {
+				t.multiplier = sameMultiplier
+				if m := p.epilogue.Multiplier; len(m) > 1 {
+					t.multiplier = m[channel:][:t.columns]
+				}
+				t.out = out.Codes[channel : outStarts[rows-1]+channel+t.columns]
+			}
+			for i := 0; i < rows; i += t.rows {
+				t.rows = evenRows(rows-i, mr)
+				t.rowStarts = starts[i:]
+				if codes {
+					t.outStarts = outStarts[i:]
+				}
+				row.run(&t)
+				if codes {
+					continue
+				}
+				for r := range t.rows {
+					sums := acc[r*nr:][:t.columns]
 					if w.zero != nil {
-						for j := range columns {
-							acc[r*nr+j] -= w.zero[channel+j] * rowSums[i+r]
+						for j := range sums {
+							sums[j] -= w.zero[channel+j] * rowSums[i+r]
 						}
 					}
-				}
-				row.Tile(acc, a[i*stride:], stride, m, flip, packed, depth)
-				for r := range m {
-					p.epilogue.apply(out, p.place.pixel(firstRow+i+r)*p.outStride+channel, channel, acc[r*nr:r*nr+columns])
+					p.epilogue.apply(out, outStarts[i+r]+channel, channel, sums)
 				}
 			}
 		}
 	}
 }
 
+// evenRows is the rows of the next tile, at most mr, so that those that remain are divided evenly.
+func evenRows(remaining, mr int) int { return divideUp(remaining, divideUp(remaining, mr)) }
+
+// splitPanels divides the panels of a group into pieces of the work, if there are too few pieces otherwise to feed
+// several threads.
+func splitPanels(panels, pieces int) (tile, tiles int) {
+	const want = 16
+	split := 1
+	if pieces > 0 && pieces < want {
+		split = max(min(divideUp(want, pieces), panels), 1)
+	}
+	tile = max(divideUp(panels, split), 1)
+	return tile, divideUp(panels, tile)
+}
+
 // sumRows sums the codes, flipped to u8, of each row.
-func sumRows(sums []int32, a []byte, stride int, flip byte, depth int) {
+func sumRows(sums []int32, a []byte, starts, runs []int, length int, flip byte) {
 	for i := range sums {
 		s := int32(0)
-		for _, v := range a[i*stride:][:depth] {
-			s += int32(v ^ flip)
+		for _, run := range runs {
+			for _, v := range a[starts[i]+run:][:length] {
+				s += int32(v ^ flip)
+			}
 		}
 		sums[i] = s
 	}

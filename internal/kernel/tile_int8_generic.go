@@ -22,17 +22,25 @@ func pack4x12(dst []uint64, panel []int8, depth int) {
 	}
 }
 
-func tile4x12(acc []int32, a []byte, stride, rows int, flip byte, panel []uint64, depth int) {
-	if depth == 0 {
-		return
-	}
-	words := unsafe.Slice((*[4]int64)(unsafe.Pointer(&panel[:4*depth][0])), depth)
-	for i := range rows {
-		sums := (*[12]int32)(acc[12*i:])
-		x := a[i*stride:][:depth]
-		for k := 0; k < depth; k += laneDepth {
-			end := min(k+laneDepth, depth)
-			lanes1x12(sums, x[k:end], flip, words[k:end])
+// tile4x12 writes the sums of a tile.
+func tile4x12(t *tileInt8) {
+	for i := range t.rows {
+		sums := (*[12]int32)(t.acc[12*i:])
+		for j := range t.columns {
+			sums[j] = t.bias[j] + t.correction*t.weightSums[j]
+		}
+		panel := t.panel
+		for _, run := range t.runStarts {
+			if t.runLength == 0 {
+				continue
+			}
+			x := t.a[t.rowStarts[i]+run:][:t.runLength]
+			words := unsafe.Slice((*[4]int64)(unsafe.Pointer(&panel[:4*len(x)][0])), len(x))
+			panel = panel[4*len(x):]
+			for k := 0; k < len(x); k += laneDepth {
+				end := min(k+laneDepth, len(x))
+				lanes1x12(sums, x[k:end], t.flip, words[k:end])
+			}
 		}
 	}
 }

@@ -168,7 +168,7 @@ func (c *ConvTransposeInt8) Run(out Destination, in []byte, start, end int, scra
 		place := c.Weights.phases[i].placement(&c.Window)
 		p := conv.product()
 		p.place = &place
-		units := p.tiling.units()
+		units := p.units()
 		if from, to := max(start, 0), min(end, units); from < to {
 			p.run(out, in, from, to, scratch)
 		}

@@ -51,8 +51,9 @@ func inside(start, dilation, kernel, size int) (from, to int) {
 }
 
 // gather copies what output pixels [first, first+count) see of channels [channel, channel+channels) to the rows of
-// dst, one row of KernelHeight·KernelWidth·channels elements a pixel; what lies outside the image is pad.
-func gather[T byte | float32](dst, in []T, w *Window, first, count, channel, channels int, pad T) {
+// dst, KernelHeight lines a pixel, each KernelWidth·channels elements padded to length; what lies outside the image is
+// pad.
+func gather[T byte | float32](dst, in []T, w *Window, first, count, channel, channels, length int, pad T) {
 	n, y, x := w.position(first)
 	image := w.InHeight * w.InWidth * w.InStride
 	dense := w.DilationWidth == 1 && channels == w.InStride
@@ -62,7 +63,7 @@ func gather[T byte | float32](dst, in []T, w *Window, first, count, channel, cha
 		fromX, toX := inside(left, w.DilationWidth, w.KernelWidth, w.InWidth)
 		for ky := range w.KernelHeight {
 			row := dst[:line]
-			dst = dst[line:]
+			dst = dst[length:]
 			iy := top + ky*w.DilationHeight
 			if iy < 0 || iy >= w.InHeight || fromX == toX {
 				fill(row, pad)

@@ -1,0 +1,3 @@
+module github.com/octet-nn/octet/internal/kernel/_gen
+
+go 1.26

@@ -1,0 +1,10 @@
+//go:build !amd64 || noasm
+
+package kernel
+
+// tileKernel names a micro-kernel: there is only plain Go.
+type tileKernel struct{}
+
+func gemmInt8Assembly() []gemmInt8Row { return nil }
+
+func (r *gemmInt8Row) run(t *tileInt8) { tile4x12(t) }

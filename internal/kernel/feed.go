@@ -1,0 +1,185 @@
+package kernel
+
+// feed is how the rows of a matrix product that is a convolution reach the micro-kernels. A row is what one output
+// pixel sees: runs of consecutive elements, one per line of the window, each run the same distance from the row's
+// beginning. So nothing is copied where rows can be read in the input itself. Where the window looks past the image,
+// or a run's length is no multiple of the kernel's depth step, the lines that a piece of the work sees are copied to a
+// band with padding around them; only windows with gaps between their columns are copied row by row.
+//
+// A piece of the work is some lines of the output of one image.
+type feed struct {
+	window Window
+	inputs int // channels of one group
+	source feedSource
+
+	run   int // elements of a run
+	step  int // runs are read up to a multiple of this; the weights there are 0
+	lines int // output lines of a piece
+}
+
+type feedSource uint8
+
+const (
+	fromInput feedSource = iota // rows lie in the input
+	fromBand                    // rows lie in a padded copy of input lines
+	fromRows                    // each row is a copy of its own
+)
+
+// newFeed plans the rows of a window for kernels of a given depth step that read elements of the given bytes.
+// rowTile is how many rows a kernel likes to have at once.
+func newFeed(w *Window, inputs, step, elementBytes, rowTile int) feed {
+	f := feed{window: *w, inputs: inputs, run: w.KernelWidth * inputs, step: step}
+	if w.isPointwise() {
+		// Images, lines and columns make no difference: one tall image.
+		f.window.InHeight, f.window.InWidth = w.pixels(), 1
+		f.window.OutHeight, f.window.OutWidth = w.pixels(), 1
+		f.window.Batch = min(1, w.pixels())
+	}
+	w = &f.window
+	switch {
+	case w.taps() == 0 || w.KernelWidth > 1 && w.DilationWidth > 1:
+		f.source = fromRows
+	case w.PadTop > 0 || w.PadLeft > 0 || !w.endsInside() || f.run%step != 0 ||
+		w.KernelWidth > 1 && inputs != w.InStride:
+		f.source = fromBand
+	}
+	f.lines = f.chooseLines(elementBytes, rowTile)
+	return f
+}
+
+// endsInside reports whether the windows of the last line and column are inside the image.
+func (w *Window) endsInside() bool {
+	return (w.OutHeight-1)*w.StrideHeight-w.PadTop+(w.KernelHeight-1)*w.DilationHeight < w.InHeight &&
+		(w.OutWidth-1)*w.StrideWidth-w.PadLeft+(w.KernelWidth-1)*w.DilationWidth < w.InWidth
+}
+
+// chooseLines gives a piece as many output lines as keep what it reads in a part of a small L2 cache, but enough rows
+// for a tile and not many more than amortize reading the weights; then it makes the pieces of an image equal.
+func (f *feed) chooseLines(elementBytes, rowTile int) int {
+	const (
+		cache = 96 << 10
+		most  = 96
+	)
+	w := &f.window
+	if w.OutHeight == 0 || w.OutWidth == 0 {
+		return 1
+	}
+	line := max(w.StrideHeight*w.OutWidth*w.StrideWidth*f.inputs*elementBytes, 1)
+	lines := max(1, min(cache/line, most/w.OutWidth))
+	lines = max(lines, divideUp(rowTile, w.OutWidth))
+	lines = divideUp(w.OutHeight, divideUp(w.OutHeight, lines))
+	if w.OutWidth < rowTile && rowTile%w.OutWidth == 0 {
+		whole := rowTile / w.OutWidth
+		lines = divideUp(lines, whole) * whole
+	}
+	return min(lines, w.OutHeight)
+}
+
+// pieces is how many pieces of lines there are.
+func (f *feed) pieces() int { return f.window.Batch * divideUp(f.window.OutHeight, f.lines) }
+
+// rows is how many rows a piece has at most.
+func (f *feed) rows() int { return f.lines * f.window.OutWidth }
+
+// piece is the first row of a piece and how many rows it has.
+func (f *feed) piece(i int) (first, rows int) {
+	each := divideUp(f.window.OutHeight, f.lines)
+	line := i % each * f.lines
+	return (i/each*f.window.OutHeight + line) * f.window.OutWidth, min(f.lines, f.window.OutHeight-line) * f.window.OutWidth
+}
+
+// paddedRun is the length of a run as it is read.
+func (f *feed) paddedRun() int { return divideUp(f.run, f.step) * f.step }
+
+// copied is how many elements of memory prepare needs for its copies.
+func (f *feed) copied() int {
+	switch f.source {
+	case fromBand:
+		width, height := f.band(f.lines)
+		return height*width*f.inputs + f.step - 1
+	case fromRows:
+		return f.rows() * f.window.KernelHeight * f.paddedRun()
+	}
+	return 0
+}
+
+// band is the columns and lines that some lines of the output see.
+func (f *feed) band(lines int) (width, height int) {
+	w := &f.window
+	return (w.OutWidth-1)*w.StrideWidth + w.KernelWidth, (lines-1)*w.StrideHeight + (w.KernelHeight-1)*w.DilationHeight + 1
+}
+
+// prepare makes the rows [first, first+len(starts)) of a piece readable, for the channels of a group: row i's run k
+// begins at starts[i] + runs[k] of the returned slice, and paddedRun elements of it may be read.
+func prepare[T byte | float32](f *feed, starts, runs []int, copies, in []T, first, group int, pad T) []T {
+	w := &f.window
+	rows := len(starts)
+	n, y, _ := w.position(first)
+	channel := group * f.inputs
+	switch f.source {
+	case fromRows:
+		length := f.paddedRun()
+		for k := range runs {
+			runs[k] = k * length
+		}
+		for i := range starts {
+			starts[i] = i * w.KernelHeight * length
+		}
+		gather(copies, in, w, first, rows, channel, f.inputs, length, pad)
+		return copies
+	case fromBand:
+		width, height := f.band(rows / w.OutWidth)
+		f.place(starts, runs, width, f.inputs)
+		copyBand(f, copies, in[channel:], n, y, width, height, pad)
+		return copies
+	}
+	at := ((n*w.InHeight+y*w.StrideHeight-w.PadTop)*w.InWidth-w.PadLeft)*w.InStride + channel
+	f.place(starts, runs, w.InWidth, w.InStride)
+	last := starts[rows-1] + runs[len(runs)-1] + f.run
+	return in[at : at+last]
+}
+
+// place fills in where rows and runs begin in lines of the given number of pixels, which are stride elements apart.
+func (f *feed) place(starts, runs []int, width, stride int) {
+	w := &f.window
+	for k := range runs {
+		runs[k] = k * w.DilationHeight * width * stride
+	}
+	x, line := 0, 0
+	for i := range starts {
+		starts[i] = line + x*w.StrideWidth*stride
+		if x++; x == w.OutWidth {
+			x = 0
+			line += w.StrideHeight * width * stride
+		}
+	}
+}
+
+// copyBand copies to a band the lines from the first that output line y of image n sees.
+func copyBand[T byte | float32](f *feed, band, in []T, n, y, width, height int, pad T) {
+	w := &f.window
+	left := min(max(w.PadLeft, 0), width)
+	from := max(-w.PadLeft, 0)
+	inside := max(min(width-left, w.InWidth-from), 0)
+	for line := range height {
+		row := band[line*width*f.inputs:][:width*f.inputs]
+		iy := y*w.StrideHeight - w.PadTop + line
+		if iy < 0 || iy >= w.InHeight || inside == 0 {
+			fill(row, pad)
+			continue
+		}
+		fill(row[:left*f.inputs], pad)
+		fill(row[(left+inside)*f.inputs:], pad)
+		row = row[left*f.inputs:][:inside*f.inputs]
+		source := ((n*w.InHeight+iy)*w.InWidth + from) * w.InStride
+		if f.inputs == w.InStride {
+			copy(row, in[source:])
+			continue
+		}
+		for len(row) > 0 {
+			copy(row[:f.inputs], in[source:])
+			row = row[f.inputs:]
+			source += w.InStride
+		}
+	}
+}
