@@ -18,10 +18,12 @@ type sketch struct {
 	random *rand.Rand
 	graph  *graph.Graph
 	count  int
+	values map[*graph.Value]*tensor.Tensor // of inputs, where a test has values of its own
 }
 
 func newSketch(t testing.TB, seed uint64) *sketch {
-	return &sketch{t: t, random: rand.New(rand.NewPCG(seed, 1)), graph: &graph.Graph{Name: "test"}}
+	return &sketch{t: t, random: rand.New(rand.NewPCG(seed, 1)), graph: &graph.Graph{Name: "test"},
+		values: map[*graph.Value]*tensor.Tensor{}}
 }
 
 func (s *sketch) name(kind string) string {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/kernel"
+	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/internal/runtime"
 	"github.com/octet-nn/octet/tensor"
@@ -70,6 +71,10 @@ func lowerBinaryInteger(f kernel.BinaryOp) func(*builder, *graph.Node) (prepared
 			if err != nil {
 				return err
 			}
+			if n.Arithmetic != numeric.ONNX {
+				c.binaryByRow(f, shape, a.Signed, b.Signed, out, left, right)
+				return nil
+			}
 			k := kernel.NewBinaryInt8(f, shape, a.Int8Operand, b.Int8Operand, y.Scale, y.ZeroPoint, y.lowest, y.highest)
 			emitBinary[byte](c, "binary_int8", k, out, left, right)
 			return nil
@@ -77,12 +82,25 @@ func lowerBinaryInteger(f kernel.BinaryOp) func(*builder, *graph.Node) (prepared
 	}
 }
 
+// binaryByRow is Add, Sub and Mul of codes in a row of the arithmetics other than onnx.
+func (c *planning) binaryByRow(f kernel.BinaryOp, shape kernel.Broadcast, signedA, signedB bool, y, a, b *place) {
+	n := c.node
+	codesA, codesB, codesY := op.InputCodes(n, 0), op.InputCodes(n, 1), op.OutputCodes(n, clampOf(n.Op))
+	if f == kernel.Mul {
+		k := &kernel.ProductInt8{Shape: shape, Product: n.Arithmetic.Product(codesA, codesB, codesY), SignedA: signedA, SignedB: signedB}
+		emitBinary[byte](c, "product_int8", k, y, a, b)
+		return
+	}
+	k := &kernel.SumInt8{Shape: shape, Sum: n.Arithmetic.Sum(f == kernel.Sub, codesA, codesB, codesY), SignedA: signedA, SignedB: signedB}
+	emitBinary[byte](c, "sum_int8", k, y, a, b)
+}
+
 // lowerBinaryThroughFloat is functions of two operands of codes that are computed on their real numbers: dequantized,
 // computed in float32, quantized.
 func lowerBinaryThroughFloat(f kernel.BinaryOp) func(*builder, *graph.Node) (prepared, error) {
 	return func(_ *builder, n *graph.Node) (prepared, error) {
 		y, ok := codesOf(n.Outputs[0])
-		if len(n.Inputs) != 2 || !ok {
+		if len(n.Inputs) != 2 || !ok || n.Arithmetic != numeric.ONNX {
 			return nil, nil
 		}
 		for _, v := range n.Inputs {

@@ -51,20 +51,29 @@ func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp
 		}
 		p.epilogue.Bias = spread(op.Int32s(bias.Const), f.Outputs)
 	}
-	p.epilogue.Multiplier = make([]float32, len(q.Scale))
 	if n.Compute == graph.IntegerToFloat {
+		p.epilogue.Multiplier = make([]float32, len(q.Scale))
 		for i, s := range q.Scale {
 			p.epilogue.Multiplier[i] = p.input.Scale * s
 		}
 		return p, y.Type.DType == tensor.Float32
 	}
 	out, ok := codesOf(y)
-	if !ok || n.Arithmetic != numeric.ONNX {
+	if !ok {
 		return nil, false
 	}
 	out = clamped(out, y, clamp)
-	for i, s := range q.Scale {
-		p.epilogue.Multiplier[i] = numeric.Multiplier(p.input.Scale, s, out.Scale)
+	if n.Arithmetic == numeric.ONNX {
+		p.epilogue.Multiplier = make([]float32, len(q.Scale))
+		for i, s := range q.Scale {
+			p.epilogue.Multiplier[i] = numeric.Multiplier(p.input.Scale, s, out.Scale)
+		}
+	} else {
+		p.epilogue.Requantizer = make([]numeric.Requantizer, len(q.Scale))
+		layer := op.LayerOf(n, w.Const.Shape())
+		for i, s := range q.Scale {
+			p.epilogue.Requantizer[i] = n.Arithmetic.Requantizer(layer, p.input.Scale, s, out.Scale)
+		}
 	}
 	p.epilogue.ZeroPoint, p.epilogue.Lowest, p.epilogue.Highest = out.ZeroPoint, out.lowest, out.highest
 	return p, true

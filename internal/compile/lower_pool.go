@@ -3,6 +3,7 @@ package compile
 import (
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/kernel"
+	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
 )
 
@@ -114,6 +115,10 @@ func lowerAveragePoolInteger(_ *builder, n *graph.Node) (prepared, error) {
 		}
 		k := &kernel.AveragePoolInt8{Window: p.window(x, y), Input: in.Int8Operand,
 			Scale: out.Scale, ZeroPoint: out.ZeroPoint, Lowest: out.lowest, Highest: out.highest}
+		if n.Arithmetic != numeric.ONNX {
+			average := n.Arithmetic.Average(op.InputCodes(n, 0), op.OutputCodes(n, nil))
+			k.Average = &average
+		}
 		emitScratched[byte, byte](c, "average_pool_int8", k, y, x)
 		return finish()
 	}, nil

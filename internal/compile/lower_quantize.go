@@ -5,6 +5,8 @@ import (
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/kernel"
+	"github.com/octet-nn/octet/internal/numeric"
+	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/internal/runtime"
 )
 
@@ -14,15 +16,20 @@ func lowerQuantize(_ *builder, n *graph.Node) (prepared, error) {
 	if !isFloat32(n.Input(0)) {
 		return nil, nil
 	}
+	onnx := n.Arithmetic == numeric.ONNX || n.Arithmetic == numeric.None
 	if q, ok := codesOf(v); ok {
 		return func(c *planning) error {
 			x := c.in(0)
-			c.quantize(c.out(0), x, q)
+			if onnx {
+				c.quantize(c.out(0), x, q)
+			} else {
+				c.quantizeByRow(c.out(0), x, op.OutputCodes(n, nil))
+			}
 			return nil
 		}, nil
 	}
 	q, ok := perAxis(v)
-	if !ok {
+	if !ok || !onnx {
 		return nil, nil
 	}
 	lowest, highest := v.Type.Quant.Limits(v.Type.DType)
@@ -38,6 +45,15 @@ func lowerQuantize(_ *builder, n *graph.Node) (prepared, error) {
 		})
 		return nil
 	}, nil
+}
+
+// quantizeByRow plans the rounding of floats to codes in a row of the arithmetics other than onnx.
+func (c *planning) quantizeByRow(y, x *place, codes numeric.Codes) {
+	row := c.node.Arithmetic
+	c.emitElements("quantize_by_row", y.len(), func(m *runtime.Memory) func(begin, end int) {
+		out, in := data[byte](m, y), data[float32](m, x)
+		return func(begin, end int) { kernel.QuantizeBy(out[begin:end], in[begin:end], row, codes) }
+	})
 }
 
 // lowerDequantize is Dequantize of 8-bit codes, per tensor or per channel.

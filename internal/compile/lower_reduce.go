@@ -3,6 +3,7 @@ package compile
 import (
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/kernel"
+	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/internal/runtime"
 )
@@ -58,6 +59,12 @@ func lowerSoftmaxInteger(_ *builder, n *graph.Node) (prepared, error) {
 		x := c.in(0)
 		y := c.out(0, x)
 		outer, size, inner := around(x.shape, axis)
+		if n.Arithmetic != numeric.ONNX {
+			k := &kernel.SoftmaxRows{Outer: outer, Size: size, Inner: inner, Signed: in.Signed,
+				Softmax: n.Arithmetic.Softmax(op.InputCodes(n, 0), op.OutputCodes(n, nil))}
+			emitScratched[byte, byte](c, "softmax_rows", k, y, x)
+			return nil
+		}
 		k := kernel.NewSoftmaxInt8(outer, size, inner, in.Signed, in.Scale, out.Scale, out.ZeroPoint, out.lowest, out.highest)
 		emitUnary[byte, byte](c, "softmax_int8", k, y, x)
 		return nil
@@ -95,6 +102,10 @@ func lowerReduceInteger(f kernel.ReduceOp) func(*builder, *graph.Node) (prepared
 			return nil, nil
 		}
 		codes := &kernel.ReduceCodes{Input: in.Int8Operand, Scale: out.Scale, ZeroPoint: out.ZeroPoint, Lowest: out.lowest, Highest: out.highest}
+		if n.Arithmetic != numeric.ONNX {
+			mean := n.Arithmetic.Mean(op.InputCodes(n, 0), op.OutputCodes(n, nil))
+			codes.Mean = &mean
+		}
 		return func(c *planning) error {
 			x := c.in(0)
 			r, ok, err := c.reduction(x)

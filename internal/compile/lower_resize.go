@@ -21,6 +21,7 @@ func lowerResize(_ *builder, n *graph.Node) (prepared, error) {
 	case o.CoordinateTransformation == op.TFCropAndResize || o.Mode == op.ResizeCubic,
 		o.Mode == op.ResizeLinear && (o.Antialias || o.ExcludeOutside),
 		integer && !(isCodes && toCodes),
+		integer && o.Mode != op.ResizeNearest && n.Arithmetic != numeric.ONNX,
 		integer && o.Mode == op.ResizeNearest && !n.Input(0).Type.Quant.Equal(n.Outputs[0].Type.Quant),
 		!integer && o.Mode == op.ResizeLinear && !isFloat32(n.Input(0)):
 		return nil, nil

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"github.com/octet-nn/octet/internal/cpu"
+	"github.com/octet-nn/octet/internal/numeric"
 )
 
 // gemmInt8Row is one micro-kernel of integer matrix products.
@@ -145,11 +146,14 @@ func (p *PackedInt8) fill(w Int8Weights, panel []int8) {
 
 // Epilogue says what becomes of an exact sum of products. Which of the three it is follows from the Destination.
 type Epilogue struct {
-	// Codes: numeric.Requantize(sum+Bias, Multiplier, ZeroPoint, Lowest, Highest).
+	// Codes: numeric.Requantize(sum+Bias, Multiplier, ZeroPoint, Lowest, Highest); or, in a row of the arithmetics
+	// other than onnx, Requantizer.Code of the sum.
 	// Floats: numeric.SumToFloat(sum+Bias, Multiplier, FloatBias) limited to [Least, Greatest].
 	// Sums: sum+Bias.
 	Bias       []int32   // per output channel, or nil
 	Multiplier []float32 // one, or one per output channel
+
+	Requantizer []numeric.Requantizer // nil, or one, or one per output channel, instead of Multiplier
 
 	ZeroPoint, Lowest, Highest int32
 

@@ -105,8 +105,9 @@ func (a *AverageWindow) count(pixel, visible int) int {
 type AveragePoolInt8 struct {
 	Window                     AverageWindow
 	Input                      Int8Operand
-	Scale                      float32 // of the output
-	ZeroPoint, Lowest, Highest int32   // of the output
+	Scale                      float32          // of the output
+	ZeroPoint, Lowest, Highest int32            // of the output
+	Average                    *numeric.Average // instead of all that, in a row of the arithmetics other than onnx
 }
 
 // Units is how many pieces the work has.
@@ -130,6 +131,12 @@ func (p *AveragePoolInt8) Run(out, in []byte, start, end int, scratch []byte) {
 			for c, v := range in[source+int(offset):][:len(sums)] {
 				sums[c] += int32(v ^ flip)
 			}
+		}
+		if p.Average != nil {
+			for c, sum := range sums {
+				out[pixel*w.OutStride+c] = byte(p.Average.Code(int64(sum), max(w.count(pixel, n), 1)))
+			}
+			continue
 		}
 		multiplier := numeric.AverageMultiplier(p.Input.Scale, p.Scale, max(w.count(pixel, n), 1))
 		only := [1]float32{multiplier}

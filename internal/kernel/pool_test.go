@@ -67,7 +67,7 @@ func TestPoolsInt8(t *testing.T) {
 				in := randomCodes(r, extent(w.Batch*w.InHeight*w.InWidth, w.InStride, w.Channels))
 				n := extent(w.pixels(), w.OutStride, w.Channels)
 				greatest := MaxPoolInt8{w.Window, signed}
-				average := AveragePoolInt8{w, Int8Operand{signed, zero, 0.1}, 0.07, 3, lowest, highest}
+				average := AveragePoolInt8{Window: w, Input: Int8Operand{signed, zero, 0.1}, Scale: 0.07, ZeroPoint: 3, Lowest: lowest, Highest: highest}
 				scratch := AlignedScratch(average.Scratch())
 				maxima := inPieces(t, r, greatest.Units(), func() ([]byte, func(int, int)) {
 					out := make([]byte, n)

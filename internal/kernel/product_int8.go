@@ -158,12 +158,14 @@ func sumRows(sums []int32, a []byte, starts, runs []int, length int, flip byte) 
 // apply writes finished sums of the channels from channel on to the elements from at on.
 func (e *Epilogue) apply(out Destination, at, channel int, sums []int32) {
 	switch {
+	case out.Codes != nil && e.Requantizer != nil:
+		requantizeBy(out.Codes[at:at+len(sums)], sums, channelsOf(e.Requantizer, channel, len(sums)), e.ZeroPoint, e.Lowest, e.Highest)
 	case out.Codes != nil:
-		requantize(out.Codes[at:at+len(sums)], sums, multipliers(e.Multiplier, channel, len(sums)), e.ZeroPoint, e.Lowest, e.Highest)
+		requantize(out.Codes[at:at+len(sums)], sums, channelsOf(e.Multiplier, channel, len(sums)), e.ZeroPoint, e.Lowest, e.Highest)
 	case out.Sums != nil:
 		copy(out.Sums[at:at+len(sums)], sums)
 	default:
-		m := multipliers(e.Multiplier, channel, len(sums))
+		m := channelsOf(e.Multiplier, channel, len(sums))
 		floats := out.Floats[at : at+len(sums)]
 		for j, s := range sums {
 			bias := float32(0)
@@ -175,8 +177,8 @@ func (e *Epilogue) apply(out Destination, at, channel int, sums []int32) {
 	}
 }
 
-// multipliers is the multipliers of n channels from channel on: n of them, or the only one.
-func multipliers(m []float32, channel, n int) []float32 {
+// channelsOf is the entries of n channels from channel on: n of them, or the only one.
+func channelsOf[T any](m []T, channel, n int) []T {
 	if len(m) == 1 {
 		return m
 	}

@@ -145,8 +145,9 @@ func reduceRun(op ReduceOp, total float64, in []float32, at int, dim reduceDim) 
 // ReduceCodes says how RunInt8 reads and writes codes.
 type ReduceCodes struct {
 	Input                      Int8Operand
-	Scale                      float32 // of the output; unused by Max and Min, whose output is the input's codes
-	ZeroPoint, Lowest, Highest int32   // of the output
+	Scale                      float32          // of the output; unused by Max and Min, whose output is the input's codes
+	ZeroPoint, Lowest, Highest int32            // of the output
+	Mean                       *numeric.Average // of sums and means, in a row of the arithmetics other than onnx
 }
 
 // RunInt8 computes the pieces [start, end) of codes: numeric.AverageCode for a mean or (with n = 1) a sum, the code
@@ -181,6 +182,10 @@ func (r *Reduction) RunInt8(op ReduceOp, out, in []byte, codes *ReduceCodes, sta
 		case ReduceMin:
 			q = int32(least) - zero + codes.Input.ZeroPoint
 		default:
+			if codes.Mean != nil {
+				q = codes.Mean.Code(sum-int64(zero)*int64(r.count), divisor)
+				break
+			}
 			q = numeric.AverageCode(sum-int64(zero)*int64(r.count), multiplier, codes.ZeroPoint, codes.Lowest, codes.Highest)
 		}
 		out[unit] = byte(min(max(q, codes.Lowest), codes.Highest))

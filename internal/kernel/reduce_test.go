@@ -106,7 +106,7 @@ func TestReduceInt8(t *testing.T) {
 					}
 					r := random(2)
 					lowest, highest := limits(signed)
-					codes := ReduceCodes{Int8Operand{signed, lowest + 100, 0.1}, 0.2, lowest + 90, lowest, highest - 3}
+					codes := ReduceCodes{Input: Int8Operand{signed, lowest + 100, 0.1}, Scale: 0.2, ZeroPoint: lowest + 90, Lowest: lowest, Highest: highest - 3}
 					in, all := randomCodes(r, count(tc.shape)), groups(tc.shape, tc.axes)
 					out := inPieces(t, r, k.Units(), func() ([]byte, func(int, int)) {
 						out := make([]byte, len(all))

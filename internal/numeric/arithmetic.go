@@ -21,28 +21,30 @@ const (
 	// y = clamp(roundHalfEven(float32(acc)·m) + zp). Softmax, pools and additions are float32 sums of dequantized or
 	// zero-point-free codes.
 	ONNX
+	// MACE is XiaoMi MACE on the CPU: sums are multiplied in fixed point as gemmlowp does (FixedPoint.HalfAway); sums of
+	// two values are rounded once from reals, pools average codes, softmax truncates.
+	MACE
 
 	arithmeticCount
 )
-
-var arithmeticNames = [arithmeticCount]string{None: "none", ONNX: "onnx"}
 
 // String is the row's name in the text form and in file metadata.
 func (a Arithmetic) String() string {
 	if a >= arithmeticCount {
 		return fmt.Sprintf("arithmetic(%d)", uint8(a))
 	}
-	return arithmeticNames[a]
+	return rows[a].name
 }
 
 // ParseArithmetic is the inverse of String.
 func ParseArithmetic(name string) (Arithmetic, error) {
-	for i, n := range arithmeticNames {
-		if n == name {
+	known := make([]string, len(rows))
+	for i := range rows {
+		if known[i] = rows[i].name; known[i] == name {
 			return Arithmetic(i), nil
 		}
 	}
-	return None, fmt.Errorf("unknown arithmetic %q: known are %q", name, arithmeticNames)
+	return None, fmt.Errorf("unknown arithmetic %q: known are %q", name, known)
 }
 
 // Multiplier is the ONNX row's requantization multiplier: (s_x·s_w)/s_y, each step rounded to float32, as ONNX

@@ -178,10 +178,10 @@ func inferBinary(c *Inference, b binary) error {
 	return nil
 }
 
-// Evaluate adds; on codes by numeric.AddCode.
+// Evaluate adds; on codes as numeric.Sum says.
 func (o *Add) Evaluate(c *Evaluation) error {
 	if c.Node.Compute == graph.Integer {
-		return evaluateSum(c, o.Clamp, numeric.AddCode)
+		return evaluateSum(c, o.Clamp, false)
 	}
 	if o.Clamp == nil {
 		return evaluateBinary(c, addition)
@@ -194,15 +194,15 @@ func (o *Add) Evaluate(c *Evaluation) error {
 	return evaluateBinary(c, binary{real: func(a, b float64) float64 { return limit(a + b) }})
 }
 
-// Evaluate subtracts; on codes by numeric.SubCode.
+// Evaluate subtracts; on codes as numeric.Sum says.
 func (o *Sub) Evaluate(c *Evaluation) error {
 	if c.Node.Compute == graph.Integer {
-		return evaluateSum(c, nil, numeric.SubCode)
+		return evaluateSum(c, nil, true)
 	}
 	return evaluateBinary(c, subtraction)
 }
 
-// Evaluate multiplies; on codes by numeric.MulCode.
+// Evaluate multiplies; on codes as numeric.Product says.
 func (o *Mul) Evaluate(c *Evaluation) error {
 	if c.Node.Compute != graph.Integer {
 		return evaluateBinary(c, multiply)
@@ -210,12 +210,8 @@ func (o *Mul) Evaluate(c *Evaluation) error {
 	if err := wantPerTensor(c.Node, 2); err != nil {
 		return err
 	}
-	qa, qb, qy := c.InQuant(0), c.InQuant(1), c.OutQuant(0)
-	m := numeric.MulMultiplier(qa.Scale[0], qb.Scale[0], qy.Scale[0])
-	lowest, highest := CodeLimits(c.Node.Outputs[0].Type, nil)
-	return onCodes(c, func(a, b int32) int32 {
-		return numeric.MulCode(a, qa.ZeroPoint[0], b, qb.ZeroPoint[0], m, qy.ZeroPoint[0], lowest, highest)
-	})
+	product := c.Node.Arithmetic.Product(InputCodes(c.Node, 0), InputCodes(c.Node, 1), OutputCodes(c.Node, nil))
+	return onCodes(c, product.Code)
 }
 
 // Evaluate divides; codes are dequantized, divided in float32 and quantized.
@@ -296,25 +292,20 @@ func onReals(c *Evaluation, f func(a, b float32) float32) error {
 	if err := wantPerTensor(c.Node, 2); err != nil {
 		return err
 	}
-	qa, qb, qy := c.InQuant(0), c.InQuant(1), c.OutQuant(0)
-	lowest, highest := CodeLimits(c.Node.Outputs[0].Type, nil)
+	qa, qb, out := c.InQuant(0), c.InQuant(1), OutputCodes(c.Node, nil)
 	return onCodes(c, func(a, b int32) int32 {
 		y := f(numeric.Dequantize(a, qa.ZeroPoint[0], qa.Scale[0]), numeric.Dequantize(b, qb.ZeroPoint[0], qb.Scale[0]))
-		return numeric.Quantize(y, qy.Scale[0], qy.ZeroPoint[0], lowest, highest)
+		return c.Node.Arithmetic.Quantize(y, out)
 	})
 }
 
-// evaluateSum applies numeric.AddCode or SubCode.
-func evaluateSum(c *Evaluation, clamp *Clamp, code func(a, zeroA int32, ratioA float32, b, zeroB int32, ratioB float32, zero, lowest, highest int32) int32) error {
+// evaluateSum adds or subtracts codes.
+func evaluateSum(c *Evaluation, clamp *Clamp, subtract bool) error {
 	if err := wantPerTensor(c.Node, 2); err != nil {
 		return err
 	}
-	qa, qb, qy := c.InQuant(0), c.InQuant(1), c.OutQuant(0)
-	ratioA, ratioB := numeric.Ratio(qa.Scale[0], qy.Scale[0]), numeric.Ratio(qb.Scale[0], qy.Scale[0])
-	lowest, highest := CodeLimits(c.Node.Outputs[0].Type, clamp)
-	return onCodes(c, func(a, b int32) int32 {
-		return code(a, qa.ZeroPoint[0], ratioA, b, qb.ZeroPoint[0], ratioB, qy.ZeroPoint[0], lowest, highest)
-	})
+	sum := c.Node.Arithmetic.Sum(subtract, InputCodes(c.Node, 0), InputCodes(c.Node, 1), OutputCodes(c.Node, clamp))
+	return onCodes(c, sum.Code)
 }
 
 // PRelu is x for positive x, slope·x otherwise; slope is broadcast to x. Operands: x, slope.
@@ -346,12 +337,11 @@ func (o *PRelu) Evaluate(c *Evaluation) error {
 			return err
 		}
 		slope := c.Floats(1)
-		qx, qy := c.InQuant(0), c.OutQuant(0)
-		lowest, highest := CodeLimits(c.Node.Outputs[0].Type, nil)
+		in, result := InputCodes(c.Node, 0), OutputCodes(c.Node, nil)
 		codes := c.Codes(0)
 		out := make([]int32, len(codes))
 		for i, q := range codes {
-			out[i] = numeric.UnaryCode(q, qx.ZeroPoint[0], qx.Scale[0], preluFunction(slope[index(i)]), qy.Scale[0], qy.ZeroPoint[0], lowest, highest)
+			out[i] = c.Node.Arithmetic.Function("PRelu", preluFunction(slope[index(i)]), in, result)(q)
 		}
 		c.SetCodes(0, x.Shape(), out)
 		return nil

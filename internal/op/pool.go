@@ -112,10 +112,8 @@ func setCompared(c *Evaluation, shape []int, values []float64) {
 			return numeric.Dequantize(int32(v), qx.ZeroPoint[0], qx.Scale[0])
 		}))
 	case c.Node.Compute == graph.Integer && qx.IsPerTensor() && qy.IsPerTensor() && !qx.Equal(qy):
-		lowest, highest := qy.Limits(c.OutDType(0))
-		c.SetCodes(0, shape, convert(values, func(v float64) int32 {
-			return numeric.RequantizeCode(int32(v), qx.ZeroPoint[0], qx.Scale[0], qy.ZeroPoint[0], qy.Scale[0], lowest, highest)
-		}))
+		in, out := InputCodes(c.Node, 0), OutputCodes(c.Node, nil)
+		c.SetCodes(0, shape, convert(values, func(v float64) int32 { return c.Node.Arithmetic.Change(int32(v), in, out) }))
 	default:
 		c.Set(0, fromFloat64sOrInts(c.In(0).DType(), shape, values))
 	}
@@ -224,19 +222,18 @@ func averageWindows(c *Evaluation, l Layout, s slide, divisor func(out, seen int
 		c.SetFloats(0, shape, fromChannelsLast(out, l, batch, channels, s.outCount))
 		return nil
 	}
-	qx, qy := c.InQuant(0), c.OutQuant(0)
-	codes := channelsLast(lessZero(x, qx), l, batch, channels, s.inCount)
-	lowest, highest := qy.Limits(c.Node.Outputs[0].Type.DType)
+	codes := channelsLast(lessZero(x, c.InQuant(0)), l, batch, channels, s.inCount)
+	average := c.Node.Arithmetic.Average(InputCodes(c.Node, 0), OutputCodes(c.Node, nil))
 	out := make([]int32, batch*s.outCount*channels)
 	s.taps(func(at int, _, in []int) {
-		m := numeric.AverageMultiplier(qx.Scale[0], qy.Scale[0], max(divisor(at, len(in)), 1))
+		n := max(divisor(at, len(in)), 1)
 		for i := range batch {
 			for ch := range channels {
 				var sum int64
 				for _, p := range in {
 					sum += int64(codes[(i*s.inCount+p)*channels+ch])
 				}
-				out[(i*s.outCount+at)*channels+ch] = numeric.AverageCode(sum, m, qy.ZeroPoint[0], lowest, highest)
+				out[(i*s.outCount+at)*channels+ch] = average.Code(sum, n)
 			}
 		}
 	})

@@ -2,6 +2,7 @@ package op
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/numeric"
@@ -21,7 +22,7 @@ type products struct {
 	biasCodes []int32   // added to the exact sum
 	scale     []float32 // s_x·s_w of each channel or one for all
 	// of a quantized result
-	multiplier            []float32
+	requantizer           []numeric.Requantizer // of each channel or one for all
 	zero, lowest, highest int32
 }
 
@@ -55,7 +56,10 @@ func readProducts(c *Evaluation, clamp *Clamp) (*products, error) {
 		if qy == nil || !qy.IsPerTensor() {
 			return nil, fmt.Errorf("an integer node has an output of type %s", c.Node.Outputs[0].Type)
 		}
-		p.multiplier = convert(qw.Scale, func(s float32) float32 { return numeric.Multiplier(qx.Scale[0], s, qy.Scale[0]) })
+		layer := LayerOf(c.Node, w.Shape())
+		p.requantizer = convert(qw.Scale, func(s float32) numeric.Requantizer {
+			return c.Node.Arithmetic.Requantizer(layer, qx.Scale[0], s, qy.Scale[0])
+		})
 		p.zero = qy.ZeroPoint[0]
 		p.lowest, p.highest = CodeLimits(c.Node.Outputs[0].Type, clamp)
 	}
@@ -82,6 +86,38 @@ func productForm(n *graph.Node) (IntegerForm, error) {
 	}
 	form.Roles = roles[:len(n.Inputs)]
 	return form, nil
+}
+
+// LayerOf is what a layer with weights of the given shape is to a row of the table of arithmetics.
+func LayerOf(n *graph.Node, weights []int) numeric.Layer {
+	o, ok := n.Op.(*Conv)
+	switch {
+	case ok && o.Groups() > 1 && weights[o.Filter.Input(len(weights))] == 1:
+		if slices.ContainsFunc(o.Dilations, func(d int) bool { return d != 1 }) {
+			return numeric.DilatedDepthwiseConvolution
+		}
+		return numeric.DepthwiseConvolution
+	case ok:
+		return numeric.Convolution
+	}
+	if _, ok := n.Op.(*ConvTranspose); ok {
+		return numeric.Convolution
+	}
+	return numeric.MatrixProduct
+}
+
+// OutputCodes describes the codes of output 0 of a node, which is quantized per tensor, limited by a fused clamp.
+func OutputCodes(n *graph.Node, clamp *Clamp) numeric.Codes {
+	t := n.Outputs[0].Type
+	lowest, highest := CodeLimits(t, clamp)
+	return numeric.Codes{Scale: t.Quant.Scale[0], ZeroPoint: t.Quant.ZeroPoint[0], Lowest: lowest, Highest: highest}
+}
+
+// InputCodes describes the codes of operand i of a node, which is quantized per tensor.
+func InputCodes(n *graph.Node, i int) numeric.Codes {
+	t := n.Inputs[i].Type
+	lowest, highest := t.Quant.Limits(t.DType)
+	return numeric.Codes{Scale: t.Quant.Scale[0], ZeroPoint: t.Quant.ZeroPoint[0], Lowest: lowest, Highest: highest}
 }
 
 // fits reports per-channel operands that do not have one entry per output channel.
@@ -139,7 +175,8 @@ func (p *products) code(sum int32, channel int) int32 {
 	if p.biasCodes != nil {
 		sum += at(p.biasCodes, channel)
 	}
-	return numeric.Requantize(sum, at(p.multiplier, channel), p.zero, p.lowest, p.highest)
+	r := at(p.requantizer, channel)
+	return r.Code(int64(sum), p.zero, p.lowest, p.highest)
 }
 
 // setSums rounds sums in the order batch, position, channel and sets output 0 in the order of the layout.

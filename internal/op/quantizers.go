@@ -50,7 +50,7 @@ func (*Requantize) Infer(c *Inference) error {
 	return nil
 }
 
-// Evaluate rounds every element by numeric.Quantize.
+// Evaluate rounds every element as the node's arithmetic does; by numeric.Quantize if it names none.
 func (*Quantize) Evaluate(c *Evaluation) error {
 	q := c.OutQuant(0)
 	if q == nil {
@@ -67,7 +67,7 @@ func (*Quantize) Evaluate(c *Evaluation) error {
 	codes := make([]int32, len(values))
 	for i, v := range values {
 		e := channel(i)
-		codes[i] = numeric.Quantize(v, q.Scale[e], q.ZeroPoint[e], lowest, highest)
+		codes[i] = c.Node.Arithmetic.Quantize(v, numeric.Codes{Scale: q.Scale[e], ZeroPoint: q.ZeroPoint[e], Lowest: lowest, Highest: highest})
 	}
 	c.SetCodes(0, x.Shape(), codes)
 	return nil
@@ -87,7 +87,7 @@ func (*Dequantize) Evaluate(c *Evaluation) error {
 	return nil
 }
 
-// Evaluate rounds every code by numeric.RequantizeCode.
+// Evaluate changes every code as the node's arithmetic does.
 func (*Requantize) Evaluate(c *Evaluation) error {
 	qx, qy := c.InQuant(0), c.OutQuant(0)
 	if qx == nil || qy == nil {
@@ -100,7 +100,8 @@ func (*Requantize) Evaluate(c *Evaluation) error {
 	out := make([]int32, len(codes))
 	for i, q := range codes {
 		a, b := from(i), to(i)
-		out[i] = numeric.RequantizeCode(q, qx.ZeroPoint[a], qx.Scale[a], qy.ZeroPoint[b], qy.Scale[b], lowest, highest)
+		out[i] = c.Node.Arithmetic.Change(q, numeric.Codes{Scale: qx.Scale[a], ZeroPoint: qx.ZeroPoint[a]},
+			numeric.Codes{Scale: qy.Scale[b], ZeroPoint: qy.ZeroPoint[b], Lowest: lowest, Highest: highest})
 	}
 	c.SetCodes(0, x.Shape(), out)
 	return nil

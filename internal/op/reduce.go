@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"github.com/octet-nn/octet/internal/graph"
-	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/tensor"
 )
 
@@ -193,19 +192,18 @@ func (o *Reduce) Evaluate(c *Evaluation) error {
 		if err := wantPerTensor(c.Node, 1); err != nil {
 			return err
 		}
-		qx, qy := c.InQuant(0), c.OutQuant(0)
 		n := count
 		if o.is.name == "ReduceSum" {
 			n = 1
 		}
-		m := numeric.AverageMultiplier(qx.Scale[0], qy.Scale[0], n)
-		lowest, highest := qy.Limits(c.Node.Outputs[0].Type.DType)
+		in := InputCodes(c.Node, 0)
+		mean := c.Node.Arithmetic.Mean(in, OutputCodes(c.Node, nil))
 		sums := make([]int64, groups)
 		for i, q := range c.Codes(0) {
-			sums[group(i)] += int64(q - qx.ZeroPoint[0])
+			sums[group(i)] += int64(q - in.ZeroPoint)
 		}
 		c.SetCodes(0, shape, convert(sums, func(sum int64) int32 {
-			return numeric.AverageCode(sum, m, qy.ZeroPoint[0], lowest, highest)
+			return mean.Code(sum, n)
 		}))
 		return nil
 	}

@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"github.com/octet-nn/octet/internal/graph"
-	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/tensor"
 )
 
@@ -50,7 +49,7 @@ func (o *Softmax) Integer(*graph.Node) (IntegerForm, error) {
 	return IntegerForm{Roles: []Role{Activation}, Range: unitRange, WeightAxis: -1}, nil
 }
 
-// Evaluate normalizes each row; codes as numeric.SoftmaxTerm and SoftmaxCode say.
+// Evaluate normalizes each row; codes as numeric.Softmax says.
 func (o *Softmax) Evaluate(c *Evaluation) error {
 	if c.Node.Compute != graph.Integer {
 		return alongAxis(c, o.Axis, func(row []float64) {
@@ -73,22 +72,17 @@ func (o *Softmax) Evaluate(c *Evaluation) error {
 	if err != nil {
 		return err
 	}
-	qx, qy := c.InQuant(0), c.OutQuant(0)
-	lowest, highest := qy.Limits(c.Node.Outputs[0].Type.DType)
+	softmax := c.Node.Arithmetic.Softmax(InputCodes(c.Node, 0), OutputCodes(c.Node, nil))
 	codes := c.Codes(0)
 	out := make([]int32, len(codes))
 	rows(x.Shape(), axis, func(index func(i int) int, n int) {
-		most := codes[index(0)]
-		for i := range n {
-			most = max(most, codes[index(i)])
+		row := make([]int32, n)
+		for i := range row {
+			row[i] = codes[index(i)]
 		}
-		var sum float32
-		for i := range n {
-			sum += numeric.SoftmaxTerm(int(most-codes[index(i)]), qx.Scale[0])
-		}
-		for i := range n {
-			term := numeric.SoftmaxTerm(int(most-codes[index(i)]), qx.Scale[0])
-			out[index(i)] = numeric.SoftmaxCode(term, sum, qy.Scale[0], qy.ZeroPoint[0], lowest, highest)
+		softmax.Row(row, row)
+		for i, q := range row {
+			out[index(i)] = q
 		}
 	})
 	c.SetCodes(0, x.Shape(), out)

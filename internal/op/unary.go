@@ -94,10 +94,7 @@ func UnaryCodes(n *graph.Node) (func(q int32) int32, error) {
 	if !qx.IsPerTensor() || !qy.IsPerTensor() {
 		return nil, fmt.Errorf("%s: wants one scale for input and output", n.Describe())
 	}
-	lowest, highest := qy.Limits(n.Outputs[0].Type.DType)
-	return func(q int32) int32 {
-		return numeric.UnaryCode(q, qx.ZeroPoint[0], qx.Scale[0], f, qy.Scale[0], qy.ZeroPoint[0], lowest, highest)
-	}, nil
+	return n.Arithmetic.Function(n.Op.Type(), f, InputCodes(n, 0), OutputCodes(n, nil)), nil
 }
 
 // function is a unary operator without attributes.

@@ -1,0 +1,101 @@
+package kernel
+
+import "github.com/octet-nn/octet/internal/numeric"
+
+// The kernels in this file serve the rows of the table of arithmetics other than onnx.
+
+// requantizeBy is numeric's Requantizer.Code of each sum, with one requantizer or one per sum.
+func requantizeBy(dst []byte, sums []int32, by []numeric.Requantizer, zeroPoint, lowest, highest int32) {
+	sums = sums[:len(dst)]
+	for j, s := range sums {
+		r := &by[0]
+		if len(by) > 1 {
+			r = &by[j]
+		}
+		dst[j] = byte(r.Code(int64(s), zeroPoint, lowest, highest))
+	}
+}
+
+// SumInt8 is Add or Sub of codes in any row of the arithmetics: numeric.Sum. Its pieces are runs of output elements.
+// The output may be the same memory as an operand of the output's shape.
+type SumInt8 struct {
+	Shape            Broadcast
+	Sum              numeric.Sum
+	SignedA, SignedB bool
+}
+
+// Units is how many pieces the work has.
+func (k *SumInt8) Units() int { return k.Shape.chunks }
+
+// Run computes the pieces [start, end).
+func (k *SumInt8) Run(out, a, b []byte, start, end int) {
+	runCodes(&k.Shape, k.SignedA, k.SignedB, k.Sum.Code, out, a, b, start, end)
+}
+
+// ProductInt8 is Mul of codes in any row of the arithmetics: numeric.Product. Its pieces are runs of output elements.
+// The output may be the same memory as an operand of the output's shape.
+type ProductInt8 struct {
+	Shape            Broadcast
+	Product          numeric.Product
+	SignedA, SignedB bool
+}
+
+// Units is how many pieces the work has.
+func (k *ProductInt8) Units() int { return k.Shape.chunks }
+
+// Run computes the pieces [start, end).
+func (k *ProductInt8) Run(out, a, b []byte, start, end int) {
+	runCodes(&k.Shape, k.SignedA, k.SignedB, k.Product.Code, out, a, b, start, end)
+}
+
+// runCodes applies a function of two codes to the pieces [start, end).
+func runCodes(shape *Broadcast, signedA, signedB bool, code func(a, b int32) int32, out, a, b []byte, start, end int) {
+	stepA, stepB := shape.a[shape.rank-1], shape.b[shape.rank-1]
+	flipA, zeroA := unsigned(signedA, 0)
+	flipB, zeroB := unsigned(signedB, 0)
+	all := shape.from(start, end)
+	for l, ok := all.next(); ok; l, ok = all.next() {
+		for i := range l.n {
+			u, v := a[l.a+i*stepA], b[l.b+i*stepB]
+			out[l.out+i] = byte(code(int32(u^flipA)-zeroA, int32(v^flipB)-zeroB))
+		}
+	}
+}
+
+// SoftmaxRows is softmax of codes along the middle dimension of Outer × Size × Inner elements in any row of the
+// arithmetics: numeric.Softmax. The output may be the same memory as the input. Its pieces are the rows along which
+// numbers add up to one.
+type SoftmaxRows struct {
+	Outer, Size, Inner int
+	Signed             bool
+	Softmax            numeric.Softmax
+}
+
+// Units is how many pieces the work has.
+func (k *SoftmaxRows) Units() int { return k.Outer * k.Inner }
+
+// Scratch is how many bytes of scratch Run needs.
+func (k *SoftmaxRows) Scratch() int { return carved[int32](k.Size) }
+
+// Run computes the pieces [start, end).
+func (k *SoftmaxRows) Run(out, in []byte, start, end int, scratch []byte) {
+	row := carve[int32](&scratch, k.Size)
+	flip, zero := unsigned(k.Signed, 0)
+	for unit := start; unit < end; unit++ {
+		first := unit/k.Inner*k.Size*k.Inner + unit%k.Inner
+		for i := range row {
+			row[i] = int32(in[first+i*k.Inner]^flip) - zero
+		}
+		k.Softmax.Row(row, row)
+		for i, q := range row {
+			out[first+i*k.Inner] = byte(q)
+		}
+	}
+}
+
+// QuantizeBy is numeric's Arithmetic.Quantize of each element. Split it anywhere.
+func QuantizeBy(dst []byte, src []float32, row numeric.Arithmetic, codes numeric.Codes) {
+	for i, x := range src[:len(dst)] {
+		dst[i] = byte(row.Quantize(x, codes))
+	}
+}

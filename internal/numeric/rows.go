@@ -1,0 +1,79 @@
+package numeric
+
+// Codes says what the codes of a value stand for, real = (code − ZeroPoint)·Scale, and, for a result, between which
+// limits its codes lie.
+type Codes struct {
+	Scale                      float32
+	ZeroPoint, Lowest, Highest int32
+}
+
+// limit is a code within the limits.
+func (y *Codes) limit(q int64) int32 { return int32(min(max(q, int64(y.Lowest)), int64(y.Highest))) }
+
+// Layer is a kind of layer: rows of the table may round the sums of some kinds differently.
+type Layer uint8
+
+// The kinds of layers.
+const (
+	Convolution                 Layer = iota // also transposed
+	DepthwiseConvolution                     // one input channel for each output channel
+	DilatedDepthwiseConvolution              // the same with a dilation other than 1
+	MatrixProduct                            // Gemm, MatMul
+
+	layerCount
+)
+
+// row is one row of the table of arithmetics: the form of every step at which it rounds.
+type row struct {
+	name     string
+	layers   [layerCount]rescaling
+	sum      sumForm
+	product  rescaling // of Mul
+	average  averageForm
+	mean     averageForm // of ReduceMean and ReduceSum
+	softmax  softmaxForm
+	change   changeForm // of codes to other codes
+	quantize quantizeForm
+	// functions has the functions of one code that are not a table of the rounded real function, by operator type.
+	functions map[string]functionForm
+}
+
+// rows is the closed table.
+var rows = [arithmeticCount]row{
+	None: {name: "none"},
+	ONNX: {name: "onnx"}, // every form's zero value
+	MACE: {
+		name: "mace",
+		layers: [layerCount]rescaling{
+			Convolution:                 {fixedHalfAway, product32},
+			DepthwiseConvolution:        {fixedHalfAway, product32},
+			DilatedDepthwiseConvolution: {floatHalfAway, product32},
+			MatrixProduct:               {floatHalfAwayShifted, product32},
+		},
+		sum:       sumOfReals,
+		average:   averageOfCodes,
+		mean:      averageOfCodes,
+		product:   rescaling{floatHalfAway, product32},
+		softmax:   softmaxTruncated,
+		change:    changeShifted,
+		quantize:  quantizeByReciprocal,
+		functions: map[string]functionForm{"Sigmoid": truncatedFunction},
+	},
+}
+
+// of is the row of an arithmetic. Nodes that name none (float nodes that round to codes) follow the ONNX row.
+func (a Arithmetic) of() *row {
+	if a == None || a >= arithmeticCount {
+		return &rows[ONNX]
+	}
+	return &rows[a]
+}
+
+// Arithmetics lists the rows of the table.
+func Arithmetics() []Arithmetic {
+	var list []Arithmetic
+	for a := ONNX; a < arithmeticCount; a++ {
+		list = append(list, a)
+	}
+	return list
+}

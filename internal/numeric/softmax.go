@@ -1,0 +1,87 @@
+package numeric
+
+import "math"
+
+// softmaxForm is how a row computes the softmax of codes.
+type softmaxForm uint8
+
+const (
+	softmaxReal      softmaxForm = iota // SoftmaxTerm and SoftmaxCode
+	softmaxTruncated                    // MACE: float32, truncated, below 32 classes; else fixed point in 1/256
+)
+
+// Softmax computes rows of codes of a softmax.
+type Softmax struct {
+	form softmaxForm
+	x, y Codes
+}
+
+// Softmax is how the row computes the softmax of codes of x in codes of y.
+func (row Arithmetic) Softmax(x, y Codes) Softmax { return Softmax{row.of().softmax, x, y} }
+
+// Row computes one row of at least one code. out may be in.
+func (s *Softmax) Row(out, in []int32) {
+	most := in[0]
+	for _, q := range in {
+		most = max(most, q)
+	}
+	switch {
+	case s.form == softmaxTruncated && len(in) < 32:
+		s.truncated(out, in, most)
+	case s.form == softmaxTruncated:
+		s.fixed256(out, in, most)
+	default:
+		s.real(out, in, most)
+	}
+}
+
+func (s *Softmax) real(out, in []int32, most int32) {
+	var sum float32
+	for _, q := range in {
+		sum += SoftmaxTerm(int(most-q), s.x.Scale)
+	}
+	for i, q := range in {
+		out[i] = SoftmaxCode(SoftmaxTerm(int(most-q), s.x.Scale), sum, s.y.Scale, s.y.ZeroPoint, s.y.Lowest, s.y.Highest)
+	}
+}
+
+// truncated is ⌊255·e/Σe⌋ in steps of 1/255: MACE's softmax of fewer than 32 classes.
+func (s *Softmax) truncated(out, in []int32, most int32) {
+	term := func(q int32) float32 { return float32(Exp(float64(float32(q-most) * s.x.Scale))) }
+	var sum float32
+	for _, q := range in {
+		sum += term(q)
+	}
+	for i, q := range in {
+		out[i] = s.y.limit(int64(float64(float64(term(q)/sum)*255)) + int64(s.y.ZeroPoint))
+	}
+}
+
+// fixed256 is MACE's softmax of 32 classes and more: differences with 6 integer bits, their sum with 12, results in
+// steps of 1/256 (which MACE calls 1/255). What is too far below the greatest is 0, which MACE leaves unwritten.
+func (s *Softmax) fixed256(out, in []int32, most int32) {
+	const deltaBits, sumBits = 6, 12
+	scale := int64(min(float64(s.x.Scale)*(1<<(31-deltaBits)), math.MaxInt32))
+	limit := -(math.MaxInt32 / max(scale, 1))
+	exp := func(q int32) (int32, bool) {
+		delta := int64(q) - int64(most)
+		if delta < limit {
+			return 0, false
+		}
+		return fixedExp(int32(delta*scale), deltaBits), true
+	}
+	var sum int32
+	for _, q := range in {
+		if e, ok := exp(q); ok {
+			sum += rescaleFixed(e, -sumBits)
+		}
+	}
+	reciprocal, over := fixedQuotient(sum, sumBits)
+	for i, q := range in {
+		code := int32(0)
+		if e, ok := exp(q); ok {
+			code = ShiftHalfAway(DoublingHighMultiply(reciprocal, e), min(over+31-8, 31))
+		}
+		out[i] = s.y.limit(int64(code) + int64(s.y.ZeroPoint))
+	}
+}
