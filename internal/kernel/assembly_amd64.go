@@ -18,12 +18,22 @@ func gemmInt8Assembly() []gemmInt8Row {
 	}
 }
 
+// gemmF32Assembly is the same for gemmF32Table.
+func gemmF32Assembly() []gemmF32Row {
+	return []gemmF32Row{
+		{Name: "f32_gemm_12x32c1__avx512", Tier: cpu.AVX512VNNI, MR: 12, NR: 32, KR: 1,
+			Words: func(depth int) int { return 32 * depth }, Pack: func(dst, panel []float32, depth int) { copy(dst, panel[:32*depth]) },
+			tile: tileAVX512},
+	}
+}
+
 // tileKernel names a micro-kernel.
 type tileKernel uint8
 
 const (
 	tileGeneric tileKernel = iota
 	tileAVX512VNNI
+	tileAVX512
 )
 
 // run computes a tile. The micro-kernels are called by name, not through a variable, so that the compiler knows that
@@ -43,6 +53,17 @@ func (r *gemmInt8Row) run(t *tileInt8) {
 		}
 	default:
 		tile4x12(t)
+	}
+}
+
+func (r *gemmF32Row) run(t *tileF32) {
+	switch {
+	case r.tile == tileAVX512 && t.columns > 16:
+		tileF32AVX512x12x32(t)
+	case r.tile == tileAVX512:
+		tileF32AVX512x12x16(t)
+	default:
+		tile4x4(t)
 	}
 }
 

@@ -25,6 +25,13 @@ const (
 	fromRows                    // each row is a copy of its own
 )
 
+// rowsWindow is a matrix of rows as a tall image of one column.
+func rowsWindow(rows, inputs, inStride, outStride int) Window {
+	return Window{Batch: 1, InHeight: rows, InWidth: 1, Channels: inputs, OutHeight: rows, OutWidth: 1,
+		KernelHeight: 1, KernelWidth: 1, StrideHeight: 1, StrideWidth: 1, DilationHeight: 1, DilationWidth: 1,
+		InStride: inStride, OutStride: outStride}
+}
+
 // newFeed plans the rows of a window for kernels of a given depth step that read elements of the given bytes.
 // rowTile is how many rows a kernel likes to have at once.
 func newFeed(w *Window, inputs, step, elementBytes, rowTile int) feed {
@@ -183,3 +190,36 @@ func copyBand[T byte | float32](f *feed, band, in []T, n, y, width, height int, 
 		}
 	}
 }
+
+// split divides a matrix product into the pieces of the work: pieces of lines, groups, panels of columns.
+type split struct {
+	groups int
+	pieces int // of lines and groups
+	panels int // panels of a piece
+	tiles  int // pieces of the panels of a group
+}
+
+// newSplit divides the panels too where there are too few lines to feed several threads.
+func newSplit(f *feed, groups, panels int) split {
+	const want = 16
+	s := split{groups: groups, pieces: f.pieces() * groups}
+	n := 1
+	if s.pieces > 0 && s.pieces < want {
+		n = max(min(divideUp(want, s.pieces), panels), 1)
+	}
+	s.panels = max(divideUp(panels, n), 1)
+	s.tiles = divideUp(panels, s.panels)
+	return s
+}
+
+func (s *split) units() int { return s.pieces * s.tiles }
+
+// unit is the piece of lines, the group and the first panel of a piece of the work.
+func (s *split) unit(i int) (lines, group, panel int) {
+	panel = i % s.tiles * s.panels
+	i /= s.tiles
+	return i / s.groups, i % s.groups, panel
+}
+
+// evenRows is the rows of the next tile, at most mr, so that those that remain are divided evenly.
+func evenRows(remaining, mr int) int { return divideUp(remaining, divideUp(remaining, mr)) }

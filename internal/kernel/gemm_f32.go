@@ -12,17 +12,32 @@ type gemmF32Row struct {
 	Words func(depth int) int
 	// Pack packs a panel given as depth rows of NR weights.
 	Pack func(dst, panel []float32, depth int)
-	// Tile adds to acc, MR rows of NR, the products of up to MR rows of a with one packed panel, in order of depth.
-	// It reads exactly depth elements of each row.
-	Tile func(acc, a []float32, stride, rows int, panel []float32, depth int)
+	tile tileKernel
+}
+
+// tileF32 is the product of up to MR rows with one packed panel of up to NR columns. Micro-kernels in assembly read its
+// fields; nothing is checked there.
+type tileF32 struct {
+	a                    []float32
+	rowStarts, runStarts []int // a row's run begins at the sum of both
+	runLength            int
+	rows, columns        int
+	panel                []float32
+
+	bias            []float32 // of each column: where its sum begins
+	least, greatest float32
+	out             []float32 // row i goes to out[outStarts[i]:], as many elements as there are columns
+	outStarts       []int
+	acc             []float32 // MR rows of NR, for micro-kernels that want them
+	mask            uint32    // a bit for each column
 }
 
 func (r *gemmF32Row) needs() cpu.Tier { return r.Tier }
 
 // gemmF32Table is ordered from best to plain Go.
-var gemmF32Table = []gemmF32Row{
-	{Name: "f32_gemm_4x4c1__generic", Tier: cpu.Generic, MR: 4, NR: 4, KR: 1, Words: words4x4, Pack: pack4x4, Tile: tile4x4},
-}
+var gemmF32Table = append(gemmF32Assembly(), gemmF32Row{
+	Name: "f32_gemm_4x4c1__generic", Tier: cpu.Generic, MR: 4, NR: 4, KR: 1, Words: words4x4, Pack: pack4x4,
+})
 
 // F32Weights is the weights of a float convolution or matrix product as they lie in a model.
 type F32Weights struct {
@@ -99,12 +114,12 @@ type GemmF32 struct {
 }
 
 func (g *GemmF32) product() productF32 {
-	return productF32{weights: g.Weights, inStride: g.InStride, outStride: g.OutStride, epilogue: &g.Epilogue,
-		tiling: g.Weights.tiling(g.Rows)}
+	w := rowsWindow(g.Rows, g.Weights.Filter.Inputs, g.InStride, g.OutStride)
+	return newProductF32(g.Weights, &w, &g.Epilogue)
 }
 
 // Units is how many pieces the work has.
-func (g *GemmF32) Units() int { t := g.Weights.tiling(g.Rows); return t.units() }
+func (g *GemmF32) Units() int { p := g.product(); return p.units() }
 
 // Scratch is how many bytes of scratch Run needs.
 func (g *GemmF32) Scratch() int { p := g.product(); return p.scratch() }
@@ -122,17 +137,10 @@ type ConvF32 struct {
 	Epilogue EpilogueF32
 }
 
-func (c *ConvF32) product() productF32 {
-	p := productF32{weights: c.Weights, inStride: c.Window.InStride, outStride: c.Window.OutStride, epilogue: &c.Epilogue,
-		tiling: c.Weights.tiling(c.Window.pixels())}
-	if !c.Window.isPointwise() {
-		p.window = &c.Window
-	}
-	return p
-}
+func (c *ConvF32) product() productF32 { return newProductF32(c.Weights, &c.Window, &c.Epilogue) }
 
 // Units is how many pieces the work has.
-func (c *ConvF32) Units() int { t := c.Weights.tiling(c.Window.pixels()); return t.units() }
+func (c *ConvF32) Units() int { p := c.product(); return p.units() }
 
 // Scratch is how many bytes of scratch Run needs.
 func (c *ConvF32) Scratch() int { p := c.product(); return p.scratch() }
@@ -141,79 +149,4 @@ func (c *ConvF32) Scratch() int { p := c.product(); return p.scratch() }
 func (c *ConvF32) Run(out, in []float32, start, end int, scratch []byte) {
 	p := c.product()
 	p.run(out, in, start, end, scratch)
-}
-
-func (p *PackedF32) tiling(rows int) tiling {
-	return newTiling(rows, 4*p.Filter.depth(), p.row.MR, p.Filter.Groups, p.groupPanels())
-}
-
-// productF32 is what GemmF32 and ConvF32 have in common; see productInt8.
-type productF32 struct {
-	weights             *PackedF32
-	window              *Window
-	inStride, outStride int
-	place               *placement
-	epilogue            *EpilogueF32
-	tiling              tiling
-}
-
-func (p *productF32) scratch() int {
-	row := p.weights.row
-	bytes := carved[float32](row.MR*row.NR) + carved[float32](row.NR)
-	if p.window != nil {
-		bytes += carved[float32](p.tiling.rowTile * p.weights.Filter.depth())
-	}
-	return bytes
-}
-
-func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
-	w, row := p.weights, p.weights.row
-	mr, nr, depth, perGroup := row.MR, row.NR, w.Filter.depth(), w.Filter.perGroup()
-	inputs := w.Filter.Inputs
-	acc := carve[float32](&scratch, mr*nr)
-	bias := carve[float32](&scratch, nr)
-	var gathered []float32
-	if p.window != nil {
-		gathered = carve[float32](&scratch, p.tiling.rowTile*depth)
-	}
-	previousRow, previousGroup := -1, -1
-	for unit := start; unit < end; unit++ {
-		firstRow, rows, group, firstPanel := p.tiling.unit(unit)
-		a, stride := gathered, depth
-		if p.window == nil {
-			a, stride = in[firstRow*p.inStride+group*inputs:], p.inStride
-		} else if firstRow != previousRow || group != previousGroup {
-			gather(gathered, in, p.window, firstRow, rows, group*inputs, inputs, p.window.KernelWidth*inputs, 0)
-		}
-		previousRow, previousGroup = firstRow, group
-		lastPanel := min(firstPanel+p.tiling.panelTile, w.groupPanels())
-		for panel := firstPanel; panel < lastPanel; panel++ {
-			columns := min(nr, perGroup-panel*nr)
-			channel := group*perGroup + panel*nr
-			packed := w.panels[(group*w.groupPanels()+panel)*w.words:][:w.words]
-			clear(bias)
-			if b := p.epilogue.Bias; b != nil {
-				copy(bias, b[channel:channel+columns])
-			}
-			for i := 0; i < rows; i += mr {
-				m := min(mr, rows-i)
-				for r := range m {
-					copy(acc[r*nr:(r+1)*nr], bias)
-				}
-				row.Tile(acc, a[i*stride:], stride, m, packed, depth)
-				for r := range m {
-					p.epilogue.apply(out[p.place.pixel(firstRow+i+r)*p.outStride+channel:][:columns], acc[r*nr:])
-				}
-			}
-		}
-	}
-}
-
-// apply writes finished sums.
-func (e *EpilogueF32) apply(dst, sums []float32) {
-	sums = sums[:len(dst)]
-	least, greatest := e.Least, e.Greatest
-	for i, s := range sums {
-		dst[i] = min(max(s, least), greatest) // no branch; NaN stays NaN
-	}
 }

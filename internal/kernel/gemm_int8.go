@@ -180,9 +180,7 @@ type GemmInt8 struct {
 }
 
 func (g *GemmInt8) product() productInt8 {
-	w := Window{Batch: 1, InHeight: g.Rows, InWidth: 1, Channels: g.Weights.Filter.Inputs, OutHeight: g.Rows, OutWidth: 1,
-		KernelHeight: 1, KernelWidth: 1, StrideHeight: 1, StrideWidth: 1, DilationHeight: 1, DilationWidth: 1,
-		InStride: g.InStride, OutStride: g.OutStride}
+	w := rowsWindow(g.Rows, g.Weights.Filter.Inputs, g.InStride, g.OutStride)
 	return newProductInt8(g.Weights, &w, g.Signed, g.ZeroPoint, &g.Epilogue)
 }
 

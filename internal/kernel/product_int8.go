@@ -8,32 +8,24 @@ import (
 
 // productInt8 is what GemmInt8 and ConvInt8 have in common: rows of codes, read in place or copied, times packed weights.
 type productInt8 struct {
-	weights    *PackedInt8
-	feed       feed
-	place      *placement // nil: row i is the output's row i
-	outStride  int
-	signed     bool
-	zeroPoint  int32
-	epilogue   *Epilogue
-	panelTile  int // panels of a piece of the work
-	panelTiles int // pieces of the panels of a group
+	weights   *PackedInt8
+	feed      feed
+	split     split
+	place     *placement // nil: row i is the output's row i
+	outStride int
+	signed    bool
+	zeroPoint int32
+	epilogue  *Epilogue
 }
 
 func newProductInt8(weights *PackedInt8, w *Window, signed bool, zeroPoint int32, e *Epilogue) productInt8 {
 	p := productInt8{weights: weights, outStride: w.OutStride, signed: signed, zeroPoint: zeroPoint, epilogue: e,
 		feed: newFeed(w, weights.Filter.Inputs, weights.row.KR, 1, weights.row.MR)}
-	p.panelTile, p.panelTiles = splitPanels(weights.groupPanels(), p.feed.pieces()*weights.Filter.Groups)
+	p.split = newSplit(&p.feed, weights.Filter.Groups, weights.groupPanels())
 	return p
 }
 
-// units is how many pieces the work has: of lines, of groups, of panels.
-func (p *productInt8) units() int { return p.feed.pieces() * p.weights.Filter.Groups * p.panelTiles }
-
-// unit is the piece of the lines, the group and the first panel of a piece of the work.
-func (p *productInt8) unit(i int) (lines, group, panel int) {
-	groups := p.weights.Filter.Groups
-	return i / p.panelTiles / groups, i / p.panelTiles % groups, i % p.panelTiles * p.panelTile
-}
+func (p *productInt8) units() int { return p.split.units() }
 
 func (p *productInt8) scratch() int {
 	row, rows := p.weights.row, p.feed.rows()
@@ -70,7 +62,7 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 	var a []byte
 	previousLines, previousGroup := -1, -1
 	for unit := start; unit < end; unit++ {
-		lines, group, firstPanel := p.unit(unit)
+		lines, group, firstPanel := p.split.unit(unit)
 		first, rows := feed.piece(lines)
 		if lines != previousLines || group != previousGroup {
 			a = prepare(feed, starts[:rows], runs, copies, in, first, group, byte(p.zeroPoint))
@@ -83,7 +75,7 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 		}
 		previousLines, previousGroup = lines, group
 		t.a = a
-		lastPanel := min(firstPanel+p.panelTile, w.groupPanels())
+		lastPanel := min(firstPanel+p.split.panels, w.groupPanels())
 		for panel := firstPanel; panel < lastPanel; panel++ {
 			column := panel * nr
 			t.columns = min(nr, perGroup-column)
@@ -125,21 +117,6 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 			}
 		}
 	}
-}
-
-// evenRows is the rows of the next tile, at most mr, so that those that remain are divided evenly.
-func evenRows(remaining, mr int) int { return divideUp(remaining, divideUp(remaining, mr)) }
-
-// splitPanels divides the panels of a group into pieces of the work, if there are too few pieces otherwise to feed
-// several threads.
-func splitPanels(panels, pieces int) (tile, tiles int) {
-	const want = 16
-	split := 1
-	if pieces > 0 && pieces < want {
-		split = max(min(divideUp(want, pieces), panels), 1)
-	}
-	tile = max(divideUp(panels, split), 1)
-	return tile, divideUp(panels, tile)
 }
 
 // sumRows sums the codes, flipped to u8, of each row.

@@ -97,18 +97,18 @@ rows12of1:
 	MOVQ 88(AX), DX
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
-	ADDQ BX, DI
-	ADDQ BX, CX
-	ADDQ BX, DX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
+	LEAQ (BX)(DI*1), DI
+	LEAQ (BX)(CX*1), CX
+	LEAQ (BX)(DX*1), DX
 	MOVQ tileInt8_panel(AX), BX
 
 run13:
@@ -534,17 +534,17 @@ rows11of2:
 	MOVQ 80(AX), CX
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
-	ADDQ BX, DI
-	ADDQ BX, CX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
+	LEAQ (BX)(DI*1), DI
+	LEAQ (BX)(CX*1), CX
 	MOVQ tileInt8_panel(AX), BX
 
 run19:
@@ -942,16 +942,16 @@ rows10of3:
 	MOVQ 72(AX), DI
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
-	ADDQ BX, DI
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
+	LEAQ (BX)(DI*1), DI
 	MOVQ tileInt8_panel(AX), BX
 
 run25:
@@ -1321,15 +1321,15 @@ rows9of4:
 	MOVQ 64(AX), SI
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
 	MOVQ tileInt8_panel(AX), BX
 
 run31:
@@ -1671,14 +1671,14 @@ rows8of5:
 	MOVQ 56(AX), R15
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
 	MOVQ tileInt8_panel(AX), BX
 
 run37:
@@ -1992,13 +1992,13 @@ rows7of6:
 	MOVQ 48(AX), R14
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
 	MOVQ tileInt8_panel(AX), BX
 
 run43:
@@ -2284,12 +2284,12 @@ rows6of7:
 	MOVQ 40(AX), R13
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
 	MOVQ tileInt8_panel(AX), BX
 
 run49:
@@ -2547,11 +2547,11 @@ rows5of8:
 	MOVQ 32(AX), R12
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
 	MOVQ tileInt8_panel(AX), BX
 
 run55:
@@ -2781,10 +2781,10 @@ rows4of9:
 	MOVQ 24(AX), R11
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
 	MOVQ tileInt8_panel(AX), BX
 
 run61:
@@ -2986,9 +2986,9 @@ rows3of10:
 	MOVQ 16(AX), R10
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
 	MOVQ tileInt8_panel(AX), BX
 
 run67:
@@ -3162,8 +3162,8 @@ rows2of11:
 	MOVQ 8(AX), R9
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
 	MOVQ tileInt8_panel(AX), BX
 
 run73:
@@ -3309,7 +3309,7 @@ rows1of12:
 	MOVQ (AX), R8
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
+	LEAQ (BX)(R8*1), R8
 	MOVQ tileInt8_panel(AX), BX
 
 run79:
@@ -3476,18 +3476,18 @@ rows12of85:
 	MOVQ 88(AX), DX
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
-	ADDQ BX, DI
-	ADDQ BX, CX
-	ADDQ BX, DX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
+	LEAQ (BX)(DI*1), DI
+	LEAQ (BX)(CX*1), CX
+	LEAQ (BX)(DX*1), DX
 	MOVQ tileInt8_panel(AX), BX
 
 run97:
@@ -3760,17 +3760,17 @@ rows11of86:
 	MOVQ 80(AX), CX
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
-	ADDQ BX, DI
-	ADDQ BX, CX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
+	LEAQ (BX)(DI*1), DI
+	LEAQ (BX)(CX*1), CX
 	MOVQ tileInt8_panel(AX), BX
 
 run103:
@@ -4027,16 +4027,16 @@ rows10of87:
 	MOVQ 72(AX), DI
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
-	ADDQ BX, DI
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
+	LEAQ (BX)(DI*1), DI
 	MOVQ tileInt8_panel(AX), BX
 
 run109:
@@ -4277,15 +4277,15 @@ rows9of88:
 	MOVQ 64(AX), SI
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
 	MOVQ tileInt8_panel(AX), BX
 
 run115:
@@ -4510,14 +4510,14 @@ rows8of89:
 	MOVQ 56(AX), R15
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
 	MOVQ tileInt8_panel(AX), BX
 
 run121:
@@ -4726,13 +4726,13 @@ rows7of90:
 	MOVQ 48(AX), R14
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
 	MOVQ tileInt8_panel(AX), BX
 
 run127:
@@ -4925,12 +4925,12 @@ rows6of91:
 	MOVQ 40(AX), R13
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
 	MOVQ tileInt8_panel(AX), BX
 
 run133:
@@ -5107,11 +5107,11 @@ rows5of92:
 	MOVQ 32(AX), R12
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
 	MOVQ tileInt8_panel(AX), BX
 
 run139:
@@ -5272,10 +5272,10 @@ rows4of93:
 	MOVQ 24(AX), R11
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
 	MOVQ tileInt8_panel(AX), BX
 
 run145:
@@ -5420,9 +5420,9 @@ rows3of94:
 	MOVQ 16(AX), R10
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
 	MOVQ tileInt8_panel(AX), BX
 
 run151:
@@ -5551,8 +5551,8 @@ rows2of95:
 	MOVQ 8(AX), R9
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
 	MOVQ tileInt8_panel(AX), BX
 
 run157:
@@ -5665,7 +5665,7 @@ rows1of96:
 	MOVQ (AX), R8
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
+	LEAQ (BX)(R8*1), R8
 	MOVQ tileInt8_panel(AX), BX
 
 run163:
@@ -5835,18 +5835,18 @@ rows12of169:
 	MOVQ 88(AX), DX
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
-	ADDQ BX, DI
-	ADDQ BX, CX
-	ADDQ BX, DX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
+	LEAQ (BX)(DI*1), DI
+	LEAQ (BX)(CX*1), CX
+	LEAQ (BX)(DX*1), DX
 	MOVQ tileInt8_panel(AX), BX
 
 run181:
@@ -6286,17 +6286,17 @@ rows11of170:
 	MOVQ 80(AX), CX
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
-	ADDQ BX, DI
-	ADDQ BX, CX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
+	LEAQ (BX)(DI*1), DI
+	LEAQ (BX)(CX*1), CX
 	MOVQ tileInt8_panel(AX), BX
 
 run187:
@@ -6707,16 +6707,16 @@ rows10of171:
 	MOVQ 72(AX), DI
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
-	ADDQ BX, DI
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
+	LEAQ (BX)(DI*1), DI
 	MOVQ tileInt8_panel(AX), BX
 
 run193:
@@ -7098,15 +7098,15 @@ rows9of172:
 	MOVQ 64(AX), SI
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
 	MOVQ tileInt8_panel(AX), BX
 
 run199:
@@ -7459,14 +7459,14 @@ rows8of173:
 	MOVQ 56(AX), R15
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
 	MOVQ tileInt8_panel(AX), BX
 
 run205:
@@ -7790,13 +7790,13 @@ rows7of174:
 	MOVQ 48(AX), R14
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
 	MOVQ tileInt8_panel(AX), BX
 
 run211:
@@ -8091,12 +8091,12 @@ rows6of175:
 	MOVQ 40(AX), R13
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
 	MOVQ tileInt8_panel(AX), BX
 
 run217:
@@ -8362,11 +8362,11 @@ rows5of176:
 	MOVQ 32(AX), R12
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
 	MOVQ tileInt8_panel(AX), BX
 
 run223:
@@ -8603,10 +8603,10 @@ rows4of177:
 	MOVQ 24(AX), R11
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
 	MOVQ tileInt8_panel(AX), BX
 
 run229:
@@ -8814,9 +8814,9 @@ rows3of178:
 	MOVQ 16(AX), R10
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
 	MOVQ tileInt8_panel(AX), BX
 
 run235:
@@ -8995,8 +8995,8 @@ rows2of179:
 	MOVQ 8(AX), R9
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
 	MOVQ tileInt8_panel(AX), BX
 
 run241:
@@ -9146,7 +9146,7 @@ rows1of180:
 	MOVQ (AX), R8
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
+	LEAQ (BX)(R8*1), R8
 	MOVQ tileInt8_panel(AX), BX
 
 run247:
@@ -9316,18 +9316,18 @@ rows12of253:
 	MOVQ 88(AX), DX
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
-	ADDQ BX, DI
-	ADDQ BX, CX
-	ADDQ BX, DX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
+	LEAQ (BX)(DI*1), DI
+	LEAQ (BX)(CX*1), CX
+	LEAQ (BX)(DX*1), DX
 	MOVQ tileInt8_panel(AX), BX
 
 run265:
@@ -9614,17 +9614,17 @@ rows11of254:
 	MOVQ 80(AX), CX
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
-	ADDQ BX, DI
-	ADDQ BX, CX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
+	LEAQ (BX)(DI*1), DI
+	LEAQ (BX)(CX*1), CX
 	MOVQ tileInt8_panel(AX), BX
 
 run271:
@@ -9894,16 +9894,16 @@ rows10of255:
 	MOVQ 72(AX), DI
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
-	ADDQ BX, DI
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
+	LEAQ (BX)(DI*1), DI
 	MOVQ tileInt8_panel(AX), BX
 
 run277:
@@ -10156,15 +10156,15 @@ rows9of256:
 	MOVQ 64(AX), SI
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
-	ADDQ BX, SI
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	LEAQ (BX)(SI*1), SI
 	MOVQ tileInt8_panel(AX), BX
 
 run283:
@@ -10400,14 +10400,14 @@ rows8of257:
 	MOVQ 56(AX), R15
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
-	ADDQ BX, R15
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
 	MOVQ tileInt8_panel(AX), BX
 
 run289:
@@ -10626,13 +10626,13 @@ rows7of258:
 	MOVQ 48(AX), R14
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
-	ADDQ BX, R14
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
 	MOVQ tileInt8_panel(AX), BX
 
 run295:
@@ -10834,12 +10834,12 @@ rows6of259:
 	MOVQ 40(AX), R13
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
-	ADDQ BX, R13
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
 	MOVQ tileInt8_panel(AX), BX
 
 run301:
@@ -11024,11 +11024,11 @@ rows5of260:
 	MOVQ 32(AX), R12
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
-	ADDQ BX, R12
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
 	MOVQ tileInt8_panel(AX), BX
 
 run307:
@@ -11196,10 +11196,10 @@ rows4of261:
 	MOVQ 24(AX), R11
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
-	ADDQ BX, R11
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
 	MOVQ tileInt8_panel(AX), BX
 
 run313:
@@ -11350,9 +11350,9 @@ rows3of262:
 	MOVQ 16(AX), R10
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
-	ADDQ BX, R10
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
 	MOVQ tileInt8_panel(AX), BX
 
 run319:
@@ -11486,8 +11486,8 @@ rows2of263:
 	MOVQ 8(AX), R9
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
-	ADDQ BX, R9
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
 	MOVQ tileInt8_panel(AX), BX
 
 run325:
@@ -11604,7 +11604,7 @@ rows1of264:
 	MOVQ (AX), R8
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_a(AX), BX
-	ADDQ BX, R8
+	LEAQ (BX)(R8*1), R8
 	MOVQ tileInt8_panel(AX), BX
 
 run331:

@@ -6,13 +6,21 @@ func words4x4(depth int) int { return 4 * depth }
 
 func pack4x4(dst, panel []float32, depth int) { copy(dst, panel[:4*depth]) }
 
-func tile4x4(acc, a []float32, stride, rows int, panel []float32, depth int) {
-	if depth == 0 {
-		return
-	}
-	w := unsafe.Slice((*[4]float32)(unsafe.Pointer(&panel[:4*depth][0])), depth)
-	for i := range rows {
-		dot1x4((*[4]float32)(acc[4*i:]), a[i*stride:][:depth], w)
+func tile4x4(t *tileF32) {
+	sums := (*[4]float32)(t.acc)
+	limits := EpilogueF32{Least: t.least, Greatest: t.greatest}
+	for i := range t.rows {
+		copy(sums[:], t.bias[:t.columns])
+		panel := t.panel
+		for _, run := range t.runStarts {
+			if t.runLength == 0 {
+				continue
+			}
+			x := t.a[t.rowStarts[i]+run:][:t.runLength]
+			dot1x4(sums, x, unsafe.Slice((*[4]float32)(unsafe.Pointer(&panel[:4*len(x)][0])), len(x)))
+			panel = panel[4*len(x):]
+		}
+		limits.apply(t.out[t.outStarts[i]:][:t.columns], sums[:])
 	}
 }
 

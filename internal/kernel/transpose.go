@@ -240,7 +240,7 @@ func (c *ConvTransposeF32) Run(out, in []float32, start, end int, scratch []byte
 		place := c.Weights.phases[i].placement(&c.Window)
 		p := conv.product()
 		p.place = &place
-		units := p.tiling.units()
+		units := p.units()
 		if from, to := max(start, 0), min(end, units); from < to {
 			p.run(out, in, from, to, scratch)
 		}

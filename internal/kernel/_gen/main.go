@@ -23,6 +23,7 @@ type target struct {
 
 var targets = []target{
 	{"product_int8_amd64", productInt8},
+	{"product_f32_amd64", productF32},
 }
 
 func main() {

@@ -1,0 +1,81 @@
+package main
+
+import "fmt"
+
+const tileF32 = "tileF32"
+
+func productF32(f *file) {
+	for _, vectors := range []int{2, 1} {
+		name := fmt.Sprintf("tileF32AVX512x12x%d", 16*vectors)
+		doc := fmt.Sprintf("%s is a tile of up to 12 rows and %d columns.", name, 16*vectors)
+		f.function(name, "(t *tileF32)", doc, 24, 8)
+		f.byRows(tileF32, 12, func(rows int) { avx512(f, rows, vectors) })
+	}
+}
+
+// avx512 writes a tile whose sums are registers 0 to rows·vectors−1, row by row. Registers 24 and 25 are weights, 26 to
+// 31 take turns as an element of a row. Each sum is one chain of fused multiply-adds in order of depth, so that its bits
+// do not depend on the tile it is in.
+func avx512(f *file, rows, vectors int) {
+	sum := func(r, v int) int { return r*vectors + v }
+	f.comment("%d rows: the sums begin with the bias", rows)
+	f.masks512(tileF32, vectors)
+	f.op("MOVQ", field(tileF32, "bias", "AX"), "BX")
+	for v := range vectors {
+		f.op("VMOVUPS.Z", at(64*v, "BX"), column(v), z(sum(0, v)))
+	}
+	for r := 1; r < rows; r++ {
+		for v := range vectors {
+			f.op("VMOVAPS", z(sum(0, v)), z(sum(r, v)))
+		}
+	}
+	f.runs(tileF32, rows, 2, 128, func() {
+		for v := range vectors {
+			f.op("VMOVUPS", at(64*v, "BX"), z(24+v))
+		}
+		for r := range rows {
+			element := z(26 + r%6)
+			f.op("VBROADCASTSS", indexed(rowRegisters[r], "AX"), element)
+			for v := range vectors {
+				f.op("VFMADD231PS", z(24+v), element, z(sum(r, v)))
+			}
+		}
+	})
+	f.comment("limits: of two operands of which one is NaN the instructions give the first here, the sum")
+	f.op("MOVQ", "t+0(FP)", "AX")
+	f.op("VBROADCASTSS", field(tileF32, "least", "AX"), z(28))
+	f.op("VBROADCASTSS", field(tileF32, "greatest", "AX"), z(29))
+	f.op("MOVQ", field(tileF32, "out", "AX"), "BX")
+	f.op("MOVQ", field(tileF32, "outStarts", "AX"), "DX")
+	for i := range rows * vectors {
+		f.op("VMAXPS", z(i), z(28), z(i))
+	}
+	for i := range rows * vectors {
+		f.op("VMINPS", z(i), z(29), z(i))
+	}
+	full := "$-1"
+	if vectors == 1 {
+		full = "$0xffff"
+	}
+	partial := f.newLabel("partial")
+	f.op("CMPL", field(tileF32, "mask", "AX"), full)
+	f.op("JNE", partial)
+	for _, masked := range []bool{false, true} {
+		if masked {
+			f.place(partial)
+		}
+		for r := range rows {
+			f.op("MOVQ", at(8*r, "DX"), "SI")
+			for v := range vectors {
+				to := fmt.Sprintf("%d(BX)(SI*4)", 64*v)
+				if masked {
+					f.op("VMOVUPS", z(sum(r, v)), column(v), to)
+				} else {
+					f.op("VMOVUPS", z(sum(r, v)), to)
+				}
+			}
+		}
+		f.op("VZEROUPPER")
+		f.op("RET")
+	}
+}

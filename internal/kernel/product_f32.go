@@ -1,0 +1,79 @@
+package kernel
+
+// productF32 is what GemmF32 and ConvF32 have in common; see productInt8.
+type productF32 struct {
+	weights   *PackedF32
+	feed      feed
+	split     split
+	place     *placement
+	outStride int
+	epilogue  *EpilogueF32
+}
+
+func newProductF32(weights *PackedF32, w *Window, e *EpilogueF32) productF32 {
+	p := productF32{weights: weights, outStride: w.OutStride, epilogue: e,
+		feed: newFeed(w, weights.Filter.Inputs, weights.row.KR, 4, weights.row.MR)}
+	p.split = newSplit(&p.feed, weights.Filter.Groups, weights.groupPanels())
+	return p
+}
+
+func (p *productF32) units() int { return p.split.units() }
+
+func (p *productF32) scratch() int {
+	row, rows := p.weights.row, p.feed.rows()
+	return carved[float32](row.MR*row.NR) + carved[float32](row.NR) + 2*carved[int](rows) +
+		carved[int](p.feed.window.KernelHeight) + carved[float32](p.feed.copied())
+}
+
+func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
+	w, row, feed := p.weights, p.weights.row, &p.feed
+	mr, nr, perGroup := row.MR, row.NR, w.Filter.perGroup()
+	most := feed.rows()
+	acc := carve[float32](&scratch, mr*nr)
+	noBias := carve[float32](&scratch, nr)
+	clear(noBias)
+	starts := carve[int](&scratch, most)
+	outStarts := carve[int](&scratch, most)
+	runs := carve[int](&scratch, feed.window.KernelHeight)
+	copies := carve[float32](&scratch, feed.copied())
+
+	t := tileF32{runStarts: runs, runLength: feed.paddedRun(), acc: acc, least: p.epilogue.Least, greatest: p.epilogue.Greatest}
+	previousLines, previousGroup := -1, -1
+	for unit := start; unit < end; unit++ {
+		lines, group, firstPanel := p.split.unit(unit)
+		first, rows := feed.piece(lines)
+		if lines != previousLines || group != previousGroup {
+			t.a = prepare(feed, starts[:rows], runs, copies, in, first, group, 0)
+			for i := range rows {
+				outStarts[i] = p.place.pixel(first+i) * p.outStride
+			}
+		}
+		previousLines, previousGroup = lines, group
+		lastPanel := min(firstPanel+p.split.panels, w.groupPanels())
+		for panel := firstPanel; panel < lastPanel; panel++ {
+			t.columns = min(nr, perGroup-panel*nr)
+			t.mask = uint32(1<<t.columns - 1)
+			channel := group*perGroup + panel*nr
+			t.panel = w.panels[(group*w.groupPanels()+panel)*w.words:][:w.words]
+			t.bias = noBias
+			if b := p.epilogue.Bias; b != nil {
+				t.bias = b[channel:][:t.columns]
+			}
+			t.out = out[channel : outStarts[rows-1]+channel+t.columns]
+			for i := 0; i < rows; i += t.rows {
+				t.rows = evenRows(rows-i, mr)
+				t.rowStarts, t.outStarts = starts[i:], outStarts[i:]
+				row.run(&t)
+			}
+		}
+	}
+}
+
+// apply writes finished sums.
+func (e *EpilogueF32) apply(dst, sums []float32) {
+	sums = sums[:len(dst)]
+	least, greatest := e.Least, e.Greatest
+	for i, s := range sums {
+		dst[i] = min(max(s, least), greatest) // no branch; NaN stays NaN
+	}
+}
