@@ -6,16 +6,18 @@ import "github.com/octet-nn/octet/internal/cpu"
 type depthwiseInt8Row struct {
 	Name string
 	Tier cpu.Tier
-	// Pixel adds to acc, for each channel c, the products (in[offsets[i]+c]^flip − zero)·weights[taps[i]+c] over all i.
-	Pixel func(acc []int32, in []byte, flip byte, zero int32, offsets, taps []int32, weights []int16)
+
+	// Of rows that do strips; see depthwiseStrip.
+	Width  int  // the most channels of a block: 32 or 64
+	Taps   int  // how many taps of one channel share a 32-bit element of packed weights: 4 as s8, or 2 as s16
+	Masked bool // there are kernels for the first few channels of a block
+	strip  stripKernel
 }
 
 func (r *depthwiseInt8Row) needs() cpu.Tier { return r.Tier }
 
-// depthwiseInt8Table is ordered from best to plain Go.
-var depthwiseInt8Table = []depthwiseInt8Row{
-	{Name: "qu8s16_dwconv__generic", Tier: cpu.Generic, Pixel: depthwisePixelInt8},
-}
+// depthwiseInt8Table is ordered from best to plain Go, which computes pixel by pixel.
+var depthwiseInt8Table = append(depthwiseInt8Assembly(), depthwiseInt8Row{Name: "qu8s16_dwconv__generic", Tier: cpu.Generic})
 
 // depthwiseF32Row is one micro-kernel of float depthwise convolutions.
 type depthwiseF32Row struct {
@@ -32,18 +34,19 @@ var depthwiseF32Table = []depthwiseF32Row{
 	{Name: "f32_dwconv__generic", Tier: cpu.Generic, Pixel: depthwisePixelF32},
 }
 
-// PackedDepthwiseInt8 is the weights of an integer depthwise convolution, taps outermost, zero points taken away.
+// PackedDepthwiseInt8 is the weights of an integer depthwise convolution, taps outermost, zero points taken away, and
+// the same once more as the row of the tier reads them.
 type PackedDepthwiseInt8 struct {
-	row        *depthwiseInt8Row
 	channels   int
 	multiplier int
 	weights    []int16
+	strips     depthwiseStrips
 }
 
 // PackDepthwiseInt8 packs weights for DepthwiseInt8. The filter has one input channel a group; Outputs/Groups is the
 // channel multiplier.
 func (s Set) PackDepthwiseInt8(w Int8Weights) *PackedDepthwiseInt8 {
-	p := &PackedDepthwiseInt8{s.depthwiseInt8, w.Outputs, w.perGroup(), make([]int16, w.Height*w.Width*w.Outputs)}
+	p := &PackedDepthwiseInt8{channels: w.Outputs, multiplier: w.perGroup(), weights: make([]int16, w.Height*w.Width*w.Outputs)}
 	packDepthwise(p.weights, &w.Filter, func(at, channel int) int16 {
 		v := int32(w.Data[at])
 		if w.Signed {
@@ -51,11 +54,12 @@ func (s Set) PackDepthwiseInt8(w Int8Weights) *PackedDepthwiseInt8 {
 		}
 		return int16(v - w.zeroPoint(channel))
 	})
+	p.strips = newDepthwiseStrips(s.tier, p, w.Height*w.Width)
 	return p
 }
 
 // Bytes is the memory that the packed weights take.
-func (p *PackedDepthwiseInt8) Bytes() int { return 2 * len(p.weights) }
+func (p *PackedDepthwiseInt8) Bytes() int { return 2*len(p.weights) + p.strips.bytes() }
 
 // packDepthwise orders weights with a multiplier of m as m planes of (tap, group): plane q holds output channels
 // q, q+m, q+2m …, so that within a plane neighbouring weights belong to neighbouring input channels.
@@ -89,12 +93,17 @@ func (d *DepthwiseInt8) Units() int { return d.Window.pixels() }
 
 // Scratch is how many bytes of scratch Run needs.
 func (d *DepthwiseInt8) Scratch() int {
-	return carved[int32](d.Window.Channels) + carved[int32](d.Weights.channels) + 2*carved[int32](d.Window.taps())
+	return max(d.stripScratch(),
+		carved[int32](d.Window.Channels)+carved[int32](d.Weights.channels)+2*carved[int32](d.Window.taps()))
 }
 
 // Run computes the pieces [start, end).
 func (d *DepthwiseInt8) Run(out Destination, in []byte, start, end int, scratch []byte) {
 	w, p := &d.Window, d.Weights
+	if d.hasStrips() {
+		d.runStrips(out, in, start, end, scratch)
+		return
+	}
 	acc := carve[int32](&scratch, w.Channels)
 	sums := carve[int32](&scratch, p.channels)
 	offsets := carve[int32](&scratch, w.taps())
@@ -111,7 +120,7 @@ func (d *DepthwiseInt8) Run(out Destination, in []byte, start, end int, scratch 
 		}
 		for q := range p.multiplier {
 			clear(acc)
-			p.row.Pixel(acc, in[source:], flip, zero, offsets[:n], taps[:n], p.weights[q*plane:][:plane])
+			depthwisePixelInt8(acc, in[source:], flip, zero, offsets[:n], taps[:n], p.weights[q*plane:][:plane])
 			if p.multiplier > 1 {
 				spread(sums[q:], acc, p.multiplier)
 			}
@@ -210,6 +219,8 @@ func (d *DepthwiseF32) Run(out, in []float32, start, end int, scratch []byte) {
 	}
 }
 
+// depthwisePixelInt8 adds to acc, for each channel c, the products (in[offsets[i]+c]^flip − zero)·weights[taps[i]+c]
+// over all i.
 func depthwisePixelInt8(acc []int32, in []byte, flip byte, zero int32, offsets, taps []int32, weights []int16) {
 	n := len(acc)
 	for len(offsets) >= 3 {

@@ -99,4 +99,7 @@ func carved[T byte | int | int32 | float32 | float64](n int) int {
 	return (n*int(unsafe.Sizeof(zero)) + 7) &^ 7
 }
 
+// bytesOf is the memory of int32 sums.
+func bytesOf(sums []int32) *byte { return (*byte)(unsafe.Pointer(&sums[0])) }
+
 func divideUp(a, b int) int { return (a + b - 1) / b }

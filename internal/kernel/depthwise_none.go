@@ -1,0 +1,13 @@
+//go:build !amd64 || noasm
+
+package kernel
+
+func depthwiseInt8Assembly() []depthwiseInt8Row { return nil }
+
+type stripKernel uint8
+
+const stripNone stripKernel = iota
+
+func (b *depthwiseBlock) run(stripKernel, *depthwiseStrip) {
+	panic("kernel: there are no strips without assembly")
+}

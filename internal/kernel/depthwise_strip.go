@@ -1,0 +1,281 @@
+package kernel
+
+import (
+	"math"
+
+	"github.com/octet-nn/octet/internal/cpu"
+)
+
+// depthwiseStrip is one call of a micro-kernel: a block of up to 64 channels of consecutive output pixels of one line.
+// Assembly reads it by field names.
+type depthwiseStrip struct {
+	in, pad    *byte  // the strip's first input line at the block's channels; 64 bytes of the input's zero point
+	offsets    *int32 // for each pixel and tap, padded to whole steps: bytes from in; outside the image negative
+	weights    *byte
+	bias, sums *int32 // of the block's channels, readable up to its width; sums of the weights
+	multiplier *float32
+	out        *byte // codes or, if exact, int32 sums
+	outStep    int   // bytes from one pixel to the next
+	pixels     int   // at least 1
+	steps      int   // of 4 or 2 taps, at least 1
+	mask       uint64
+	flip       uint32 // 0 or 0x80 in every byte
+	zero       int32  // of the flipped input
+	bound      float32
+	zeroPoints uint32 // of the output, twice
+	lowest     uint32 // codes, four times
+	highest    uint32
+	signed     bool // the output's codes are s8
+	exact      bool // sums are wanted, not codes
+}
+
+// depthwiseBlock is a run of channels that strips have in common. The last blocks of two may overlap.
+type depthwiseBlock struct {
+	channel, width int
+	masked         bool
+	mask           uint64
+	weights        int // where they begin
+}
+
+// depthwiseStrips is weights as a row of the table reads them; the zero one has no blocks.
+type depthwiseStrips struct {
+	kernel  stripKernel
+	taps    int // of a step
+	steps   int
+	blocks  []depthwiseBlock
+	weights []byte
+	sums    []int32 // per channel, the last block's padded to its width
+}
+
+const (
+	stripPixels = 64 // the most that one strip has
+	// stripBound is beyond every code and keeps conversions to int32 from overflowing upwards.
+	stripBound = 1 << 16
+)
+
+// newDepthwiseStrips packs for the best row that the tier includes, that has the weights' range, and that has blocks
+// for so many channels.
+func newDepthwiseStrips(tier cpu.Tier, p *PackedDepthwiseInt8, taps int) depthwiseStrips {
+	if p.multiplier != 1 || taps == 0 {
+		return depthwiseStrips{}
+	}
+	narrow := true
+	for _, w := range p.weights {
+		narrow = narrow && w == int16(int8(w))
+	}
+	for i := range depthwiseInt8Table {
+		row := &depthwiseInt8Table[i]
+		if !tier.Includes(row.Tier) || row.strip == stripNone || row.Taps == 4 && !narrow {
+			continue
+		}
+		if blocks := row.blocks(p.channels); blocks != nil {
+			s := depthwiseStrips{kernel: row.strip, taps: row.Taps, steps: divideUp(taps, row.Taps), blocks: blocks}
+			s.pack(p, taps)
+			return s
+		}
+	}
+	return depthwiseStrips{}
+}
+
+// blocks divides channels into blocks: as many as possible of the greatest width, then one whose other channels are
+// masked or, in a row without masks, done twice. nil is a row that cannot do so few.
+func (r *depthwiseInt8Row) blocks(channels int) []depthwiseBlock {
+	var blocks []depthwiseBlock
+	for channel := 0; channel < channels; {
+		left, width := channels-channel, r.Width
+		for width > 16 && left <= width/2 {
+			width /= 2
+		}
+		if left < width && !r.Masked {
+			for width > channels {
+				width /= 2
+			}
+			if width < 16 {
+				return nil
+			}
+			if left < width {
+				channel, left = channels-width, width
+			}
+		}
+		mask := uint64(math.MaxUint64) >> (64 - min(left, width))
+		blocks = append(blocks, depthwiseBlock{channel: channel, width: width, masked: left < width, mask: mask})
+		channel += width
+	}
+	return blocks
+}
+
+func (s *depthwiseStrips) bytes() int { return len(s.weights) + 4*len(s.sums) }
+
+// pack orders each block's weights as step, quarter of each 16 channels, 16 channels, channel of the quarter, tap of
+// the step. That is how interleaving the codes of a step's taps orders them; see the generator.
+func (s *depthwiseStrips) pack(p *PackedDepthwiseInt8, taps int) {
+	for i := range s.blocks {
+		b := &s.blocks[i]
+		b.weights = len(s.weights)
+		for step := range s.steps {
+			for quarter := range 4 {
+				for lane := 0; lane < b.width; lane += 16 {
+					for c := lane + 4*quarter; c < lane+4*quarter+4; c++ {
+						for tap := step * s.taps; tap < (step+1)*s.taps; tap++ {
+							w := int16(0)
+							if tap < taps && b.channel+c < p.channels {
+								w = p.weights[tap*p.channels+b.channel+c]
+							}
+							s.weights = append(s.weights, byte(w))
+							if s.taps == 2 {
+								s.weights = append(s.weights, byte(w>>8))
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	last := s.blocks[len(s.blocks)-1]
+	s.sums = make([]int32, last.channel+last.width)
+	for i, w := range p.weights {
+		s.sums[i%p.channels] += int32(w)
+	}
+}
+
+// hasStrips reports whether the micro-kernels can do the convolution: the input's zero point must be a code, so that
+// padding can be written as one, and offsets within a window's lines must be int32.
+func (d *DepthwiseInt8) hasStrips() bool {
+	w := &d.Window
+	lowest, highest := int32(0), int32(math.MaxUint8)
+	if d.Signed {
+		lowest, highest = math.MinInt8, math.MaxInt8
+	}
+	return len(d.Weights.strips.blocks) > 0 && w.InHeight*w.InWidth > 0 && d.ZeroPoint >= lowest && d.ZeroPoint <= highest &&
+		w.KernelHeight*w.DilationHeight*w.InWidth*w.InStride <= math.MaxInt32
+}
+
+func (d *DepthwiseInt8) stripScratch() int {
+	if !d.hasStrips() {
+		return 0
+	}
+	s := &d.Weights.strips
+	return carved[int32](stripPixels*s.steps*s.taps) + carved[int32](stripPixels*64) + 2*carved[int32](64) + carved[byte](64)
+}
+
+// runStrips is Run by micro-kernels.
+func (d *DepthwiseInt8) runStrips(out Destination, in []byte, start, end int, scratch []byte) {
+	w, p := &d.Window, &d.Weights.strips
+	if start >= end {
+		return
+	}
+	// Assembly does not check: a slice that is too short panics here.
+	_ = in[(w.Batch*w.InHeight*w.InWidth-1)*w.InStride+w.Channels-1]
+	if out.Codes != nil {
+		_ = out.Codes[(end-1)*w.OutStride+w.Channels-1]
+	}
+	perPixel := p.steps * p.taps
+	offsets := carve[int32](&scratch, stripPixels*perPixel)
+	sums := carve[int32](&scratch, stripPixels*64)
+	bias := carve[int32](&scratch, 64)
+	multiplier := carve[float32](&scratch, 64)
+	pad := carve[byte](&scratch, 64)
+	fill(pad, byte(d.ZeroPoint))
+	strip := depthwiseStrip{pad: &pad[0], steps: p.steps, zero: d.ZeroPoint, exact: !d.Epilogue.fitsBytes(out)}
+	if d.Signed {
+		strip.flip, strip.zero = 0x80808080, d.ZeroPoint+128
+	}
+	d.Epilogue.describe(&strip)
+	var have stripWindow
+	for start < end {
+		image, y, x := w.position(start)
+		n := min(end-start, w.OutWidth-x, stripPixels)
+		top := y*w.StrideHeight - w.PadTop
+		from, to := inside(top, w.DilationHeight, w.KernelHeight, w.InHeight)
+		if want := (stripWindow{from, to, x, n}); want != have {
+			w.stripOffsets(offsets, want, perPixel)
+			have = want
+		}
+		line := image * w.InHeight
+		if from < to {
+			line += top + from*w.DilationHeight
+		}
+		strip.offsets, strip.pixels = &offsets[0], n
+		for i := range p.blocks {
+			b := &p.blocks[i]
+			strip.in = &in[line*w.InWidth*w.InStride+b.channel]
+			strip.weights, strip.sums, strip.mask = &p.weights[b.weights], &p.sums[b.channel], b.mask
+			strip.bias = padded(d.Epilogue.Bias, b.channel, b.width, bias)
+			at := start*w.OutStride + b.channel
+			if !strip.exact {
+				strip.multiplier = padded(d.Epilogue.Multiplier, b.channel, b.width, multiplier)
+				strip.out, strip.outStep = &out.Codes[at], w.OutStride
+				b.run(p.kernel, &strip)
+				continue
+			}
+			strip.multiplier = &multiplier[0]
+			strip.out, strip.outStep = bytesOf(sums), 4*b.width
+			b.run(p.kernel, &strip)
+			channels := min(b.width, w.Channels-b.channel)
+			for i := range n {
+				d.Epilogue.apply(out, at+i*w.OutStride, b.channel, sums[i*b.width:][:channels])
+			}
+		}
+		start += n
+	}
+}
+
+// stripWindow is what the offsets of a strip depend on: the kernel's lines inside the image, and its output pixels.
+type stripWindow struct{ from, to, x, n int }
+
+// stripOffsets lists, for every pixel of a strip and every tap, padded to perPixel, where the input pixel is from the
+// first visible line on; outside the image it is negative.
+func (w *Window) stripOffsets(offsets []int32, s stripWindow, perPixel int) {
+	for x := s.x; x < s.x+s.n; x++ {
+		list := offsets[:perPixel]
+		offsets = offsets[perPixel:]
+		fill(list, -1)
+		left := x*w.StrideWidth - w.PadLeft
+		from, to := inside(left, w.DilationWidth, w.KernelWidth, w.InWidth)
+		for ky := s.from; ky < s.to; ky++ {
+			line := (ky - s.from) * w.DilationHeight * w.InWidth
+			for kx := from; kx < to; kx++ {
+				list[ky*w.KernelWidth+kx] = int32((line + left + kx*w.DilationWidth) * w.InStride)
+			}
+		}
+	}
+}
+
+// padded is where values of n channels from channel on begin: in values, or in buffer if there are too few. No values
+// are zeros, a single one is that of every channel.
+func padded[T int32 | float32](values []T, channel, n int, buffer []T) *T {
+	switch {
+	case len(values) == 0:
+		clear(buffer[:n])
+	case len(values) == 1:
+		fill(buffer[:n], values[0])
+	case len(values)-channel >= n:
+		return &values[channel]
+	default:
+		clear(buffer[copy(buffer, values[channel:]):n])
+	}
+	return &buffer[0]
+}
+
+// fitsBytes reports whether an epilogue is one that vectors of bytes can do: to 8-bit codes, by multipliers that make
+// no NaN and no overflow.
+func (e *Epilogue) fitsBytes(out Destination) bool {
+	if out.Codes == nil || e.Requantizer != nil || e.Lowest > e.Highest || e.Lowest < math.MinInt8 || e.Highest > math.MaxUint8 ||
+		e.Lowest < 0 && e.Highest > math.MaxInt8 || e.ZeroPoint < -1<<14 || e.ZeroPoint > 1<<14 {
+		return false
+	}
+	for _, m := range e.Multiplier {
+		if !isModerate(m) {
+			return false
+		}
+	}
+	return true
+}
+
+// describe says to a strip how codes are made; see fitsBytes.
+func (e *Epilogue) describe(s *depthwiseStrip) {
+	s.bound = stripBound
+	s.zeroPoints = uint32(uint16(e.ZeroPoint)) * 0x00010001
+	s.lowest, s.highest = uint32(byte(e.Lowest))*0x01010101, uint32(byte(e.Highest))*0x01010101
+	s.signed = e.Lowest < 0
+}

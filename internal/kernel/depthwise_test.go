@@ -1,0 +1,47 @@
+package kernel
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/octet-nn/octet/internal/cpu"
+)
+
+// TestDepthwiseInt8Rows compares every tier with plain Go over channels around the widths of vectors, on operands that
+// end where memory ends.
+func TestDepthwiseInt8Rows(t *testing.T) {
+	windows := []struct{ kernel, stride, dilation, pad int }{
+		{3, 1, 1, 1}, {3, 2, 1, 1}, {5, 1, 1, 2}, {5, 2, 1, 2}, {3, 1, 2, 2}, {3, 3, 1, 0}, {1, 1, 1, 0}, {2, 1, 1, 1}, {4, 2, 1, 3},
+	}
+	plain := For(cpu.Generic)
+	forEachTier(t, func(t *testing.T, s Set) {
+		for channels := 1; channels <= 4*64+1; channels += 1 + channels/9 {
+			for i, shape := range windows {
+				style := (channels + i) % 3
+				r := random(uint64(channels*10 + i))
+				c := newConvCase("", 1, 7, 6, channels, channels, channels, shape.kernel, shape.kernel, shape.stride, shape.stride,
+					shape.dilation, shape.dilation, [4]int{shape.pad, shape.pad, shape.pad, shape.pad})
+				w, f := &c.window, &c.filter
+				q := newInt8Case(r, style, channels, f.depth())
+				weights := Int8Weights{*f, randomCodes(r, channels*f.depth()), q.weightSigned, q.weightZero}
+				in := guarded(t, randomCodes(r, 7*6*channels))
+				t.Run(fmt.Sprintf("%d channels, %v, %d", channels, shape, style), func(t *testing.T) {
+					want := make([]byte, w.pixels()*channels)
+					got := guarded(t, want)
+					for _, s := range []struct {
+						Set
+						out []byte
+					}{{plain, want}, {s, got}} {
+						k := DepthwiseInt8{s.PackDepthwiseInt8(weights), *w, q.signed, q.zero, q.epilogue()}
+						k.Run(Destination{Codes: s.out}, in, 0, k.Units(), AlignedScratch(k.Scratch()))
+					}
+					for i := range want {
+						if got[i] != want[i] {
+							t.Fatalf("pixel %d, channel %d: %d, want %d", i/channels, i%channels, got[i], want[i])
+						}
+					}
+				})
+			}
+		}
+	})
+}
