@@ -13,6 +13,20 @@ import (
 // those before it if Exclusive; from the end if Reverse.
 type CumSum struct{ Exclusive, Reverse bool }
 
+// CumProd is running products; see CumSum.
+type CumProd struct{ Exclusive, Reverse bool }
+
+// Type is "CumProd".
+func (*CumProd) Type() string { return "CumProd" }
+
+// Infer keeps the type.
+func (*CumProd) Infer(c *Inference) error { return inferUnary(c) }
+
+// Evaluate multiplies floats in float64, integers with wrap-around.
+func (o *CumProd) Evaluate(c *Evaluation) error {
+	return running(c, o.Exclusive, o.Reverse, 1, func(a, b float64) float64 { return a * b }, func(a, b int64) int64 { return a * b })
+}
+
 // Type is "CumSum".
 func (*CumSum) Type() string { return "CumSum" }
 
@@ -21,6 +35,11 @@ func (*CumSum) Infer(c *Inference) error { return inferUnary(c) }
 
 // Evaluate sums floats in float64, integers exactly.
 func (o *CumSum) Evaluate(c *Evaluation) error {
+	return running(c, o.Exclusive, o.Reverse, 0, func(a, b float64) float64 { return a + b }, func(a, b int64) int64 { return a + b })
+}
+
+// running folds each row along the axis in operand 1, from first on.
+func running(c *Evaluation, exclusive, reverse bool, first int64, real func(a, b float64) float64, integer func(a, b int64) int64) error {
 	x := c.In(0)
 	axis, err := scalarInt(c, 1)
 	if err != nil {
@@ -31,27 +50,27 @@ func (o *CumSum) Evaluate(c *Evaluation) error {
 		return err
 	}
 	if x.DType().IsFloat() {
-		c.Set(0, FromFloat64s(x.DType(), x.Shape(), runningSums(Float64s(x), x.Shape(), along, o)))
+		c.Set(0, FromFloat64s(x.DType(), x.Shape(), runningFolds(Float64s(x), x.Shape(), along, exclusive, reverse, float64(first), real)))
 	} else {
-		c.Set(0, FromInt64s(x.DType(), x.Shape(), runningSums(Int64s(x), x.Shape(), along, o)))
+		c.Set(0, FromInt64s(x.DType(), x.Shape(), runningFolds(Int64s(x), x.Shape(), along, exclusive, reverse, first, integer)))
 	}
 	return nil
 }
 
-func runningSums[T float64 | int64](values []T, shape []int, axis int, o *CumSum) []T {
+func runningFolds[T float64 | int64](values []T, shape []int, axis int, exclusive, reverse bool, first T, f func(a, b T) T) []T {
 	out := make([]T, len(values))
 	rows(shape, axis, func(index func(i int) int, n int) {
-		var sum T
+		so := first
 		for i := range n {
-			if o.Reverse {
+			if reverse {
 				i = n - 1 - i
 			}
-			if o.Exclusive {
-				out[index(i)] = sum
+			if exclusive {
+				out[index(i)] = so
 			}
-			sum += values[index(i)]
-			if !o.Exclusive {
-				out[index(i)] = sum
+			so = f(so, values[index(i)])
+			if !exclusive {
+				out[index(i)] = so
 			}
 		}
 	})

@@ -205,7 +205,7 @@ func (c *call) fill(o graph.Operator, aliases map[string]string) error {
 
 // set converts an attribute to a field.
 func set(f reflect.Value, a *attributeProto) error {
-	kind := map[reflect.Kind]int64{reflect.Float32: 1, reflect.Int: 2, reflect.Bool: 2, reflect.Slice: 7}[f.Kind()]
+	kind := map[reflect.Kind]int64{reflect.Float32: 1, reflect.Int: 2, reflect.Bool: 2, reflect.String: 3, reflect.Slice: 7}[f.Kind()]
 	output, isType := f.Addr().Interface().(*op.OutputType)
 	text, isText := f.Addr().Interface().(encoding.TextUnmarshaler)
 	switch {
@@ -235,6 +235,8 @@ func set(f reflect.Value, a *attributeProto) error {
 		f.SetInt(a.i)
 	case f.Kind() == reflect.Bool:
 		f.SetBool(a.i != 0)
+	case f.Kind() == reflect.String:
+		f.SetString(string(a.s))
 	case f.Type() == reflect.TypeFor[[]int]():
 		list := make([]int, len(a.ints))
 		for i, v := range a.ints {

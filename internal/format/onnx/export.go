@@ -1,15 +1,10 @@
 package onnx
 
 import (
-	"encoding"
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"reflect"
 	"slices"
-	"strings"
-	"unicode"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/op"
@@ -18,11 +13,25 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The versions that files are written in.
-const (
-	writtenIR    = 10
-	writtenOpset = 21
-)
+// writtenOpset is the operator set of files none of whose operators needs a newer one.
+const writtenOpset = 21
+
+// irVersion is the oldest format version whose files may have an operator set (ONNX Versioning.md).
+func irVersion(opset int) int {
+	switch {
+	case opset <= 22:
+		return 10
+	case opset == 23:
+		return 11
+	case opset == 24:
+		return 12
+	}
+	return 13
+}
+
+// newer is the operators that the written operator set does not have, with the set that brought them.
+var newer = map[string]int{"RMSNormalization": 23, "Attention": 23, "RotaryEmbedding": 23, "TensorScatter": 24, "BitCast": 26,
+	"CumProd": 26, "LinearAttention": 27, "CausalConvWithState": 27}
 
 // WriteOptions say how a model is written.
 type WriteOptions struct {
@@ -49,7 +58,7 @@ func Write(w io.Writer, g *graph.Graph, o WriteOptions) error {
 		return err
 	}
 	problems := decompose(g)
-	e := &exporter{options: o, index: g.Index(), constants: map[*graph.Value]bool{}, nodeNames: map[string]int{}, problems: problems}
+	e := &exporter{options: o, index: g.Index(), constants: map[*graph.Value]bool{}, nodeNames: map[string]int{}, problems: problems, opset: writtenOpset}
 	e.shiftActivations(g)
 	for _, n := range g.Nodes {
 		if err := e.node(n); err != nil {
@@ -72,6 +81,7 @@ type exporter struct {
 	constants map[*graph.Value]bool // written already
 	nodeNames map[string]int        // how often a name was wanted
 	problems  []error
+	opset     int
 }
 
 // nodeName makes a name unique: ONNX Runtime refuses models with two nodes of one name.
@@ -128,6 +138,10 @@ func (e *exporter) node(n *graph.Node) error {
 	name, attributes, err := spell(n, n.Op)
 	if err != nil {
 		return err
+	}
+	e.opset = max(e.opset, newer[name])
+	if o, ok := n.Op.(*op.Attention); ok && (o.LeftWindowSize >= 0 || o.RightWindowSize >= 0) {
+		e.opset = max(e.opset, 25)
 	}
 	e.emit(name, n.Name, e.names(n.Inputs), e.names(n.Outputs), attributes)
 	return nil
@@ -214,10 +228,10 @@ func (e *exporter) model(g *graph.Graph) []byte {
 	for _, v := range g.Outputs {
 		body = appendMessage(body, 12, valueMessage(v))
 	}
-	m := appendNumber(nil, 1, writtenIR)
+	m := appendNumber(nil, 1, irVersion(e.opset))
 	m = appendMessage(m, 2, []byte("octet"))
 	m = appendMessage(m, 7, body)
-	m = appendMessage(m, 8, appendNumber(nil, 2, writtenOpset))
+	m = appendMessage(m, 8, appendNumber(nil, 2, e.opset))
 	keys := make([]string, 0, len(g.Metadata))
 	for k := range g.Metadata {
 		keys = append(keys, k)
@@ -276,166 +290,4 @@ func valueMessage(v *graph.Value) []byte {
 
 func integer(name string, v int) []byte {
 	return appendMessage(nil, 5, appendNumber(appendNumber(appendMessage(nil, 1, []byte(name)), 3, v), 20, 2))
-}
-
-// casting is the attributes of conversions to floats of at most 8 bits, where they are not the default.
-func casting(r op.CastRounding) (attributes []byte) {
-	if r.Overflow {
-		attributes = integer("saturate", 0)
-	}
-	if r.RoundMode != "" {
-		text := appendMessage(appendMessage(nil, 1, []byte("round_mode")), 4, []byte(r.RoundMode))
-		attributes = append(attributes, appendMessage(nil, 5, appendNumber(text, 20, 3))...)
-	}
-	return attributes
-}
-
-// blocks is the attribute that says how many elements share a scale, if they do.
-func blocks(size int) []byte {
-	if size == 0 {
-		return nil
-	}
-	return integer("block_size", size)
-}
-
-// oddNames are ONNX attributes that are not spelled like fields.
-var oddNames = map[string]string{"KeepDims": "keepdims", "TransA": "transA", "TransB": "transB", "AllowZero": "allowzero",
-	"Nearest": "nearest_mode", "CoordinateTransformation": "coordinate_transformation_mode", "BlockSize": "blocksize",
-	"KeepAspectRatio": "keep_aspect_ratio_policy", "Output": "output_dtype"}
-
-// spell is the name and the encoded attributes of an operator.
-func spell(n *graph.Node, o graph.Operator) (name string, attributes []byte, err error) {
-	name = o.Type()
-	skip := map[string]bool{"Layout": true, "Filter": true, "Clamp": true}
-	add := func(name string, kind int, value []byte) {
-		attributes = appendMessage(attributes, 5, appendNumber(append(appendMessage(nil, 1, []byte(name)), value...), 20, kind))
-	}
-	str := func(name, value string) { add(name, 3, appendMessage(nil, 4, []byte(value))) }
-	switch o := o.(type) {
-	case *op.Elu:
-		skip["Gamma"], skip["Scale"] = true, true
-		switch {
-		case o.Gamma == 1 && o.Scale == 1:
-		case o.Gamma == 1:
-			name = "Selu"
-			add("gamma", 1, protowire.AppendFixed32(protowire.AppendTag(nil, 2, protowire.Fixed32Type), math.Float32bits(o.Scale)))
-		case o.Gamma == o.Alpha && o.Scale == 1:
-			name = "Celu"
-		default:
-			return "", nil, errors.New("an Elu that is neither Elu nor Selu nor Celu is not written")
-		}
-	case *op.ArgMax:
-		if skip["Min"] = true; o.Min {
-			name = "ArgMin"
-		}
-	case *op.Shape:
-		skip["End"], skip["ToEnd"] = o.ToEnd, true
-	case *op.Gelu:
-		if skip["Tanh"] = true; o.Tanh {
-			str("approximate", "tanh")
-		}
-	case *op.Compress:
-		skip["Axis"], skip["Flat"] = o.Flat, true
-	case *op.DepthToSpace:
-		if skip["ColumnRowDepth"] = true; o.ColumnRowDepth {
-			str("mode", "CRD")
-		}
-	case *op.ConstantOfShape:
-		if skip["Fill"] = true; o.Fill != nil {
-			add("value", 4, appendMessage(nil, 5, tensorMessage("", o.Fill.Reshape(1))))
-		}
-	case *op.Split:
-		if n.Input(1) == nil {
-			attributes = append(attributes, integer("num_outputs", len(n.Outputs))...)
-		}
-	case *op.Cast:
-		skip["CastRounding"] = true
-		attributes = append(attributes, casting(o.CastRounding)...)
-	case *op.CastLike:
-		skip["CastRounding"] = true
-		attributes = append(attributes, casting(o.CastRounding)...)
-	case *op.QuantizeLinear:
-		skip["BlockSize"], skip["Overflow"] = true, true
-		attributes = append(attributes, casting(op.CastRounding{Overflow: o.Overflow})...)
-		attributes = append(attributes, blocks(o.BlockSize)...)
-	case *op.DequantizeLinear:
-		if o.Output.DType != tensor.Invalid && o.Output.DType != n.Inputs[1].Type.DType {
-			return "", nil, fmt.Errorf("a result of type %s with a scale of type %s is not written", o.Output, n.Inputs[1].Type.DType)
-		}
-		skip["BlockSize"], skip["Output"] = true, true
-		attributes = append(attributes, blocks(o.BlockSize)...)
-	case *op.BitShift:
-		if skip["Right"] = true; o.Right {
-			str("direction", "RIGHT")
-		} else {
-			str("direction", "LEFT")
-		}
-	}
-	fields := reflect.ValueOf(o).Elem()
-	for i := range fields.NumField() {
-		f := fields.Type().Field(i)
-		if !f.IsExported() || skip[f.Name] {
-			continue
-		}
-		attribute := oddNames[f.Name]
-		if attribute == "" {
-			attribute = snake(f.Name)
-		}
-		switch v := fields.Field(i).Interface().(type) {
-		case op.AutoPad:
-			if v != op.ExplicitPads {
-				text, err := v.MarshalText()
-				if err != nil {
-					return "", nil, err
-				}
-				str(attribute, string(text))
-			}
-		case op.OutputType:
-			if v.DType == tensor.Invalid {
-				continue
-			}
-			add(attribute, 2, appendNumber(nil, 3, dtypeNumber(v.DType)))
-		case encoding.TextMarshaler:
-			text, err := v.MarshalText()
-			if err != nil {
-				return "", nil, err
-			}
-			str(attribute, string(text))
-		case float32:
-			add(attribute, 1, protowire.AppendFixed32(protowire.AppendTag(nil, 2, protowire.Fixed32Type), math.Float32bits(v)))
-		case int:
-			if f.Name != "Group" || v != 0 {
-				add(attribute, 2, appendNumber(nil, 3, v))
-			}
-		case bool:
-			number := 0
-			if v {
-				number = 1
-			}
-			add(attribute, 2, appendNumber(nil, 3, number))
-		case []int:
-			var list []byte
-			for _, x := range v {
-				list = appendNumber(list, 8, x)
-			}
-			if len(v) > 0 {
-				add(attribute, 7, list)
-			}
-		default:
-			return "", nil, fmt.Errorf("field %s cannot be written", f.Name)
-		}
-	}
-	return name, attributes, nil
-}
-
-// snake turns KernelShape into kernel_shape.
-func snake(name string) string {
-	var b strings.Builder
-	for i, r := range name {
-		if unicode.IsUpper(r) && i > 0 {
-			b.WriteByte('_')
-		}
-		b.WriteRune(unicode.ToLower(r))
-	}
-	return b.String()
 }

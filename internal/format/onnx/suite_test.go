@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"archive/tar"
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"flag"
@@ -36,7 +37,7 @@ func TestConformance(t *testing.T) {
 		if files["model.onnx"] == nil {
 			continue
 		}
-		if operator, err := runCase(t, files); err != nil {
+		if operator, err := runCase(t, files, false); err != nil {
 			failures[operator] = append(failures[operator], fmt.Sprintf("%s: %.200v", path.Base(name), err))
 		} else {
 			passing = append(passing, name)
@@ -59,6 +60,20 @@ func TestConformance(t *testing.T) {
 	for _, name := range strings.Fields(string(list)) {
 		if !slices.Contains(passing, name) {
 			t.Errorf("%s passed before", name)
+		}
+	}
+}
+
+// TestConformanceWritten runs the tests of the checked-in list on models that were read, written and read again.
+func TestConformanceWritten(t *testing.T) {
+	cases := readCases(t, testdata.Shared(t, "golden", "onnx_backend_tests_6be0677.tar.gz"))
+	list, err := os.ReadFile(passingFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(string(list)) {
+		if operator, err := runCase(t, cases[name], true); err != nil {
+			t.Errorf("%s (%s): %v", name, operator, err)
 		}
 	}
 }
@@ -110,8 +125,9 @@ func readCases(t *testing.T, archive string) map[string]map[string][]byte {
 	}
 }
 
-// runCase runs the first data set of a test. The operator is what failures are listed by.
-func runCase(t *testing.T, files map[string][]byte) (operator string, err error) {
+// runCase runs the first data set of a test, with the model written and read again if asked. The operator is what
+// failures are listed by.
+func runCase(t *testing.T, files map[string][]byte, written bool) (operator string, err error) {
 	operator = "(unread)"
 	defer func() {
 		if p := recover(); p != nil {
@@ -129,6 +145,15 @@ func runCase(t *testing.T, files map[string][]byte) (operator string, err error)
 	}
 	if err := op.CheckSupported(g); err != nil {
 		return operator, errors.New("unknown operator")
+	}
+	if written {
+		var file bytes.Buffer
+		if err := Write(&file, g, WriteOptions{}); err != nil {
+			return operator, fmt.Errorf("write: %w", err)
+		}
+		if g, err = Read(file.Bytes(), Options{}); err != nil {
+			return operator, fmt.Errorf("read what was written: %w", err)
+		}
 	}
 	runner, err := interp.Executor{}.Prepare(g, nil)
 	if err != nil {

@@ -1,6 +1,8 @@
 package onnx
 
 import (
+	"maps"
+
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/op"
 )
@@ -96,6 +98,7 @@ func table() map[key]row {
 		rows[key{"", name}] = row{1, 0, moved(18, "axes")}
 	}
 	rows[key{"", "ReduceSum"}] = row{1, 0, moved(13, "axes")}
+	maps.Copy(rows, composed())
 	return rows
 }
 
