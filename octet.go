@@ -18,7 +18,9 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/octet-nn/octet/internal/format"
 	"github.com/octet-nn/octet/internal/format/onnx"
+	"github.com/octet-nn/octet/internal/format/tflite"
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
@@ -77,17 +79,25 @@ func Read(fsys fs.FS, name string, o LoadOptions) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot load the model: %w", err)
 	}
-	g, err := onnx.Read(data, onnx.Options{
-		File: name, External: fsys,
-		Limits: onnx.Limits{MaxTensorBytes: o.MaxTensorBytes, MaxNodes: o.MaxNodes},
-	})
+	g, err := readGraph(data, fsys, name, format.Limits{MaxTensorBytes: o.MaxTensorBytes, MaxNodes: o.MaxNodes})
 	if err != nil {
 		return nil, err
+	}
+	if tflite.IsTFLite(data) {
+		return &Model{graph: g, path: name, size: int64(len(data))}, nil // its quantized operators are typed already
 	}
 	if err := toTyped(g); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return &Model{graph: g, path: name, size: int64(len(data))}, nil
+}
+
+// readGraph reads a model of whichever format its content shows.
+func readGraph(data []byte, fsys fs.FS, name string, limits format.Limits) (*graph.Graph, error) {
+	if tflite.IsTFLite(data) {
+		return tflite.Read(data, tflite.Options{File: name, Limits: limits})
+	}
+	return onnx.Read(data, onnx.Options{File: name, External: fsys, Limits: limits})
 }
 
 // toTyped gives a network that simulates quantization (Quantize and Dequantize around float operators) the form in

@@ -19,25 +19,26 @@ const module = "github.com/octet-nn/octet"
 // mayImport is, for each room, the rooms of this module and the other modules that its code (tests apart) may import
 // directly. ARCHITECTURE.md has the same table in words.
 var mayImport = map[string][]string{
-	"tensor":               {},
-	"internal/numeric":     {},
-	"internal/suggest":     {},
-	"internal/atomicfile":  {},
-	"internal/house":       {},
-	"internal/testdata":    {"tensor"},
-	"internal/cpu":         {"golang.org/x/sys/cpu"},
-	"internal/graph":       {"tensor", "internal/numeric"},
-	"internal/op":          {"tensor", "internal/numeric", "internal/graph"},
-	"internal/interp":      {"tensor", "internal/numeric", "internal/graph", "internal/op"},
-	"internal/rewrite":     {"tensor", "internal/numeric", "internal/graph", "internal/op"},
-	"internal/format":      {},
-	"internal/format/onnx": {"tensor", "internal/numeric", "internal/graph", "internal/op", "internal/rewrite", "internal/format", "google.golang.org/protobuf/encoding/protowire"},
-	"internal/kernel":      {"internal/numeric", "internal/cpu"},
-	"internal/runtime":     {"tensor", "internal/graph"},
-	"internal/compile":     {"tensor", "internal/numeric", "internal/cpu", "internal/graph", "internal/op", "internal/rewrite", "internal/kernel", "internal/runtime"},
-	"internal/dataset":     {"tensor", "internal/suggest", "github.com/goccy/go-yaml", "golang.org/x/image"},
-	"internal/calibrate":   {"tensor", "internal/graph"},
-	"internal/quantize":    {"tensor", "internal/numeric", "internal/suggest", "internal/graph", "internal/op", "internal/rewrite", "internal/calibrate"},
+	"tensor":                 {},
+	"internal/numeric":       {},
+	"internal/suggest":       {},
+	"internal/atomicfile":    {},
+	"internal/house":         {},
+	"internal/testdata":      {"tensor"},
+	"internal/cpu":           {"golang.org/x/sys/cpu"},
+	"internal/graph":         {"tensor", "internal/numeric"},
+	"internal/op":            {"tensor", "internal/numeric", "internal/graph"},
+	"internal/interp":        {"tensor", "internal/numeric", "internal/graph", "internal/op"},
+	"internal/rewrite":       {"tensor", "internal/numeric", "internal/graph", "internal/op"},
+	"internal/format":        {},
+	"internal/format/onnx":   {"tensor", "internal/numeric", "internal/graph", "internal/op", "internal/rewrite", "internal/format", "google.golang.org/protobuf/encoding/protowire"},
+	"internal/format/tflite": {"tensor", "internal/numeric", "internal/graph", "internal/op", "internal/format", "github.com/google/flatbuffers/go"},
+	"internal/kernel":        {"internal/numeric", "internal/cpu"},
+	"internal/runtime":       {"tensor", "internal/graph"},
+	"internal/compile":       {"tensor", "internal/numeric", "internal/cpu", "internal/graph", "internal/op", "internal/rewrite", "internal/kernel", "internal/runtime"},
+	"internal/dataset":       {"tensor", "internal/suggest", "github.com/goccy/go-yaml", "golang.org/x/image"},
+	"internal/calibrate":     {"tensor", "internal/graph"},
+	"internal/quantize":      {"tensor", "internal/numeric", "internal/suggest", "internal/graph", "internal/op", "internal/rewrite", "internal/calibrate"},
 	"": {"tensor", "internal/numeric", "internal/atomicfile", "internal/graph", "internal/op", "internal/interp", "internal/rewrite",
 		"internal/format", "internal/runtime", "internal/compile", "internal/dataset", "internal/calibrate", "internal/quantize"},
 	"cmd/octet": {"", "tensor", "internal", "github.com/spf13", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
@@ -149,10 +150,11 @@ func TestFilesFollowTheRules(t *testing.T) {
 // A program that imports package octet gets these modules and no others: none for command lines or progress bars.
 func TestPublicPackageStaysLight(t *testing.T) {
 	want := []string{
-		"github.com/goccy/go-yaml",   // preprocessing files
-		"golang.org/x/image",         // BMP and WebP
-		"golang.org/x/sys",           // processor features
-		"google.golang.org/protobuf", // the wire format of ONNX
+		"github.com/goccy/go-yaml",      // preprocessing files
+		"github.com/google/flatbuffers", // the encoding of TensorFlow Lite files
+		"golang.org/x/image",            // BMP and WebP
+		"golang.org/x/sys",              // processor features
+		"google.golang.org/protobuf",    // the wire format of ONNX
 	}
 	var got []string
 	for path := range strings.FieldsSeq(string(goList(t, nil, "-deps", "-f", `{{with .Module}}{{.Path}}{{end}}`, "."))) {
