@@ -50,7 +50,7 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 	runs := carve[int](&scratch, feed.window.KernelHeight)
 	copies := carve[byte](&scratch, feed.copied())
 
-	codes := row.requantizes && out.Codes != nil && w.zero == nil
+	codes := row.requantizes && out.Codes != nil && p.epilogue.Requantizer == nil && w.zero == nil
 	t := tileInt8{runStarts: runs, runLength: feed.paddedRun(), correction: -p.zeroPoint, acc: acc}
 	if p.signed {
 		t.flip, t.correction = 0x80, t.correction-128

@@ -1,0 +1,108 @@
+package kernel
+
+import (
+	"math"
+	"testing"
+	"unsafe"
+
+	"github.com/octet-nn/octet/internal/numeric"
+)
+
+// guardedOf is guarded for elements of any size.
+func guardedOf[T float32 | int32 | byte](t *testing.T, s []T) []T {
+	if len(s) == 0 {
+		return nil
+	}
+	bytes := guarded(t, unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), len(s)*int(unsafe.Sizeof(s[0]))))
+	return unsafe.Slice((*T)(unsafe.Pointer(&bytes[0])), len(s))
+}
+
+// Nothing is read or written past the ends of what a product is given: behind them is memory that faults.
+func TestProductsStayInside(t *testing.T) {
+	shapes := convCases()
+	for _, n := range []int{1, 15, 16, 17, 31, 32, 33, 48, 49} {
+		for _, depth := range []int{1, 3, 4, 8} {
+			shapes = append(shapes, newConvCase("", 1, n, 1, depth, n, 1, 1, 1, 1, 1, 1, 1, [4]int{}))
+		}
+	}
+	forEachTier(t, func(t *testing.T, s Set) {
+		r := random(5)
+		for _, shape := range shapes {
+			w, f := shape.window, shape.filter
+			inputs, outputs := extent(w.Batch*w.InHeight*w.InWidth, w.InStride, w.Channels), extent(w.pixels(), w.OutStride, f.Outputs)
+			c := newInt8Case(r, 0, f.Outputs, f.depth())
+			e := c.epilogue()
+			e.Bias, e.Multiplier = guardedOf(t, e.Bias), guardedOf(t, e.Multiplier)
+			in := guardedOf(t, randomCodes(r, inputs))
+			k := ConvInt8{s.PackInt8(Int8Weights{f, randomCodes(r, f.Outputs*f.depth()), true, nil}), w, r.IntN(2) == 0, c.zero, e}
+			scratch := guardedOf(t, make([]byte, (k.Scratch()+7)&^7))
+			for _, out := range []Destination{
+				{Codes: guardedOf(t, make([]byte, outputs))}, {Sums: guardedOf(t, make([]int32, outputs))},
+				{Floats: guardedOf(t, make([]float32, outputs))},
+			} {
+				k.Run(out, in, 0, k.Units(), scratch)
+			}
+			kf := ConvF32{s.PackF32(F32Weights{f, randomFloats(r, f.Outputs*f.depth())}), w,
+				EpilogueF32{guardedOf(t, randomFloats(r, f.Outputs)), 0, 6}}
+			kf.Run(guardedOf(t, make([]float32, outputs)), guardedOf(t, randomFloats(r, inputs)), 0, kf.Units(),
+				guardedOf(t, make([]byte, (kf.Scratch()+7)&^7)))
+		}
+	})
+}
+
+// What numeric.Requantize does with sums and multipliers at their extremes, for every position in a tile.
+func TestProductRequantizesLikeNumeric(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	multipliers := []float32{nan, inf, -inf, 0, 1e30, -0.5, 0.5, 1 << 20, 1, 1e-42, math.MaxFloat32, -math.MaxFloat32, 0.001, 1.0 / (1 << 31)}
+	sums := []int32{0, 1, -1, 3, 5, 255, 256, 500, 1500, 2500, -500, math.MaxInt32, math.MinInt32, 1 << 24, 1<<24 + 1, -1<<24 - 1, 127, 128, 129}
+	limits := [][3]int32{{0, 0, 255}, {-128, -128, 127}, {255, 0, 255}, {127, -128, 127}, {3, -128, 127}, {10, 20, 200}, {10, 0, 5}}
+	const n = 45
+	forEachTier(t, func(t *testing.T, s Set) {
+		for _, limit := range limits {
+			for shift := range len(multipliers) {
+				bias, each := make([]int32, n), make([]float32, n)
+				for i := range n {
+					bias[i], each[i] = sums[i%len(sums)], multipliers[(i+shift)%len(multipliers)]
+				}
+				for _, m := range [][]float32{each, each[:1]} {
+					for rows := range 14 {
+						k := GemmInt8{s.PackInt8(Int8Weights{Matrix(4, n, true), make([]byte, 4*n), true, nil}), rows, 4, n, false, 7,
+							Epilogue{Bias: bias, Multiplier: m, ZeroPoint: limit[0], Lowest: limit[1], Highest: limit[2]}}
+						out := make([]byte, rows*n)
+						k.Run(Destination{Codes: out}, make([]byte, rows*4), 0, k.Units(), AlignedScratch(k.Scratch()))
+						for i, got := range out {
+							b, m := bias[i%n], m[i%n%len(m)]
+							if want := byte(numeric.Requantize(b, m, limit[0], limit[1], limit[2])); got != want {
+								t.Fatalf("%d·%v to [%d, %d] around %d = %d, want %d", b, m, limit[1], limit[2], limit[0], int8(got), int8(want))
+							}
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// Every row of the table of arithmetics decides about the codes, at every tier.
+func TestProductInOtherArithmetics(t *testing.T) {
+	const rows, depth, n = 13, 20, 35
+	forEachTier(t, func(t *testing.T, s Set) {
+		r := random(7)
+		in, weights := randomCodes(r, rows*depth), randomCodes(r, n*depth)
+		k := GemmInt8{s.PackInt8(Int8Weights{Matrix(depth, n, true), weights, true, nil}), rows, depth, n, false, 9,
+			Epilogue{ZeroPoint: 3, Lowest: 0, Highest: 255}}
+		exact := make([]int32, rows*n)
+		scratch := AlignedScratch(k.Scratch())
+		k.Run(Destination{Sums: exact}, in, 0, k.Units(), scratch)
+		for o := range n {
+			k.Epilogue.Requantizer = append(k.Epilogue.Requantizer, numeric.MACE.Requantizer(numeric.Convolution, 0.02, 0.001*float32(1+o), 0.03))
+		}
+		got := make([]byte, rows*n)
+		k.Run(Destination{Codes: got}, in, 0, k.Units(), scratch)
+		for i, sum := range exact {
+			if want := byte(k.Epilogue.Requantizer[i%n].Code(int64(sum), 3, 0, 255)); got[i] != want {
+				t.Fatalf("code %d of sum %d is %d, want %d", i, sum, got[i], want)
+			}
+		}
+	})
+}
