@@ -140,7 +140,7 @@ func (c *Copy) Run(out, in []byte, start, end int) {
 }
 
 // view is bytes as elements of T.
-func view[T uint16 | uint32 | uint64](b []byte) []T {
+func view[T uint16 | uint32 | uint64 | float32](b []byte) []T {
 	var zero T
 	n := len(b) / int(unsafe.Sizeof(zero))
 	if n == 0 {

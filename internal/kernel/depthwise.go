@@ -23,16 +23,17 @@ var depthwiseInt8Table = append(depthwiseInt8Assembly(), depthwiseInt8Row{Name: 
 type depthwiseF32Row struct {
 	Name string
 	Tier cpu.Tier
-	// Pixel adds to acc, for each channel c, the products in[offsets[i]+c]·weights[taps[i]+c] over all i in order.
-	Pixel func(acc, in []float32, offsets, taps []int32, weights []float32)
+
+	// Of rows that do strips; see depthwiseStripF32.
+	Width  int  // the most channels of a block; half as many is the least
+	Masked bool // there are kernels for the first few channels of a block
+	strip  stripKernel
 }
 
 func (r *depthwiseF32Row) needs() cpu.Tier { return r.Tier }
 
 // depthwiseF32Table is ordered from best to plain Go.
-var depthwiseF32Table = []depthwiseF32Row{
-	{Name: "f32_dwconv__generic", Tier: cpu.Generic, Pixel: depthwisePixelF32},
-}
+var depthwiseF32Table = append(depthwiseF32Assembly(), depthwiseF32Row{Name: "f32_dwconv__generic", Tier: cpu.Generic})
 
 // PackedDepthwiseInt8 is the weights of an integer depthwise convolution, taps outermost, zero points taken away, and
 // the same once more as the row of the tier reads them.
@@ -159,21 +160,22 @@ func (w *Window) visible(pixel int, offsets, taps []int32) (source, n int) {
 
 // PackedDepthwiseF32 is the weights of a float depthwise convolution, taps outermost.
 type PackedDepthwiseF32 struct {
-	row        *depthwiseF32Row
 	channels   int
 	multiplier int
 	weights    []float32
+	strips     depthwiseStripsF32
 }
 
 // PackDepthwiseF32 packs weights for DepthwiseF32; see PackDepthwiseInt8.
 func (s Set) PackDepthwiseF32(w F32Weights) *PackedDepthwiseF32 {
-	p := &PackedDepthwiseF32{s.depthwiseF32, w.Outputs, w.perGroup(), make([]float32, w.Height*w.Width*w.Outputs)}
+	p := &PackedDepthwiseF32{channels: w.Outputs, multiplier: w.perGroup(), weights: make([]float32, w.Height*w.Width*w.Outputs)}
 	packDepthwise(p.weights, &w.Filter, func(at, _ int) float32 { return w.Data[at] })
+	p.strips = newDepthwiseStripsF32(s.tier, p, w.Height*w.Width)
 	return p
 }
 
 // Bytes is the memory that the packed weights take.
-func (p *PackedDepthwiseF32) Bytes() int { return 4 * len(p.weights) }
+func (p *PackedDepthwiseF32) Bytes() int { return 4 * (len(p.weights) + len(p.strips.weights)) }
 
 // DepthwiseF32 is the float form of DepthwiseInt8. Its pieces are output pixels.
 type DepthwiseF32 struct {
@@ -187,12 +189,17 @@ func (d *DepthwiseF32) Units() int { return d.Window.pixels() }
 
 // Scratch is how many bytes of scratch Run needs.
 func (d *DepthwiseF32) Scratch() int {
-	return carved[float32](d.Window.Channels) + carved[float32](d.Weights.channels) + 2*carved[int32](d.Window.taps())
+	return max(d.stripScratch(),
+		carved[float32](d.Window.Channels)+carved[float32](d.Weights.channels)+2*carved[int32](d.Window.taps()))
 }
 
 // Run computes the pieces [start, end).
 func (d *DepthwiseF32) Run(out, in []float32, start, end int, scratch []byte) {
 	w, p := &d.Window, d.Weights
+	if d.hasStrips() {
+		d.runStrips(out, in, start, end, scratch)
+		return
+	}
 	acc := carve[float32](&scratch, w.Channels)
 	sums := carve[float32](&scratch, p.channels)
 	offsets := carve[int32](&scratch, w.taps())
@@ -210,7 +217,7 @@ func (d *DepthwiseF32) Run(out, in []float32, start, end int, scratch []byte) {
 					acc[c] = d.Epilogue.Bias[c*p.multiplier+q]
 				}
 			}
-			p.row.Pixel(acc, in[source:], offsets[:n], taps[:n], p.weights[q*plane:][:plane])
+			depthwisePixelF32(acc, in[source:], offsets[:n], taps[:n], p.weights[q*plane:][:plane])
 			if p.multiplier > 1 {
 				spread(sums[q:], acc, p.multiplier)
 			}
@@ -240,6 +247,8 @@ func depthwisePixelInt8(acc []int32, in []byte, flip byte, zero int32, offsets, 
 	}
 }
 
+// depthwisePixelF32 adds to acc, for each channel c, the products in[offsets[i]+c]·weights[taps[i]+c] over all i in
+// order.
 func depthwisePixelF32(acc, in []float32, offsets, taps []int32, weights []float32) {
 	n := len(acc)
 	for len(offsets) >= 3 {

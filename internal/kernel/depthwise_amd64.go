@@ -12,12 +12,21 @@ func depthwiseInt8Assembly() []depthwiseInt8Row {
 	}
 }
 
+// depthwiseF32Assembly is the same for depthwiseF32Table.
+func depthwiseF32Assembly() []depthwiseF32Row {
+	return []depthwiseF32Row{
+		{Name: "f32_dwconv_32c__avx512", Tier: cpu.AVX512VNNI, Width: 32, Masked: true, strip: stripAVX512},
+		{Name: "f32_dwconv_16c__avx2", Tier: cpu.AVX2, Width: 16, strip: stripAVX2},
+	}
+}
+
 // stripKernel names a family of micro-kernels.
 type stripKernel uint8
 
 const (
 	stripNone stripKernel = iota
 	stripAVX512VNNI
+	stripAVX512
 	stripAVX2
 )
 
@@ -41,5 +50,35 @@ func (b *depthwiseBlock) run(kernel stripKernel, s *depthwiseStrip) {
 		depthwiseInt8AVX512VNNIx16Masked(s)
 	default:
 		depthwiseInt8AVX512VNNIx16(s)
+	}
+}
+
+func (b *depthwiseBlock) runF32(kernel stripKernel, s *depthwiseStripF32) {
+	if kernel == stripAVX2 {
+		if b.width == 16 {
+			depthwiseF32AVX2x16(s)
+		} else {
+			depthwiseF32AVX2x8(s)
+		}
+		return
+	}
+	nine := s.taps == 9
+	switch {
+	case b.width == 32 && b.masked && nine:
+		depthwiseF32AVX512x32MaskedTaps9(s)
+	case b.width == 32 && b.masked:
+		depthwiseF32AVX512x32Masked(s)
+	case b.width == 32 && nine:
+		depthwiseF32AVX512x32Taps9(s)
+	case b.width == 32:
+		depthwiseF32AVX512x32(s)
+	case b.masked && nine:
+		depthwiseF32AVX512x16MaskedTaps9(s)
+	case b.masked:
+		depthwiseF32AVX512x16Masked(s)
+	case nine:
+		depthwiseF32AVX512x16Taps9(s)
+	default:
+		depthwiseF32AVX512x16(s)
 	}
 }

@@ -48,7 +48,9 @@ type depthwiseStrips struct {
 }
 
 const (
-	stripPixels = 64 // the most that one strip has
+	stripPixels   = 512 // the most that one strip has
+	maxStripWidth = 64  // the most channels of a block
+	sumPixels     = 16  // the most whose sums are kept
 	// stripBound is beyond every code and keeps conversions to int32 from overflowing upwards.
 	stripBound = 1 << 16
 )
@@ -68,7 +70,7 @@ func newDepthwiseStrips(tier cpu.Tier, p *PackedDepthwiseInt8, taps int) depthwi
 		if !tier.Includes(row.Tier) || row.strip == stripNone || row.Taps == 4 && !narrow {
 			continue
 		}
-		if blocks := row.blocks(p.channels); blocks != nil {
+		if blocks := stripBlocks(p.channels, row.Width, 16, row.Masked); blocks != nil {
 			s := depthwiseStrips{kernel: row.strip, taps: row.Taps, steps: divideUp(taps, row.Taps), blocks: blocks}
 			s.pack(p, taps)
 			return s
@@ -77,20 +79,21 @@ func newDepthwiseStrips(tier cpu.Tier, p *PackedDepthwiseInt8, taps int) depthwi
 	return depthwiseStrips{}
 }
 
-// blocks divides channels into blocks: as many as possible of the greatest width, then one whose other channels are
-// masked or, in a row without masks, done twice. nil is a row that cannot do so few.
-func (r *depthwiseInt8Row) blocks(channels int) []depthwiseBlock {
+// stripBlocks divides channels into blocks of widths between the narrowest and the widest, powers of two: as many as
+// possible of the widest, then one whose other channels are masked or, without masks, done twice. There are none for
+// so few channels that they would have to be masked.
+func stripBlocks(channels, widest, narrowest int, masked bool) []depthwiseBlock {
 	var blocks []depthwiseBlock
 	for channel := 0; channel < channels; {
-		left, width := channels-channel, r.Width
-		for width > 16 && left <= width/2 {
+		left, width := channels-channel, widest
+		for width > narrowest && left <= width/2 {
 			width /= 2
 		}
-		if left < width && !r.Masked {
+		if left < width && !masked {
 			for width > channels {
 				width /= 2
 			}
-			if width < 16 {
+			if width < narrowest {
 				return nil
 			}
 			if left < width {
@@ -139,15 +142,18 @@ func (s *depthwiseStrips) pack(p *PackedDepthwiseInt8, taps int) {
 }
 
 // hasStrips reports whether the micro-kernels can do the convolution: the input's zero point must be a code, so that
-// padding can be written as one, and offsets within a window's lines must be int32.
+// padding can be written as one.
 func (d *DepthwiseInt8) hasStrips() bool {
-	w := &d.Window
 	lowest, highest := int32(0), int32(math.MaxUint8)
 	if d.Signed {
 		lowest, highest = math.MinInt8, math.MaxInt8
 	}
-	return len(d.Weights.strips.blocks) > 0 && w.InHeight*w.InWidth > 0 && d.ZeroPoint >= lowest && d.ZeroPoint <= highest &&
-		w.KernelHeight*w.DilationHeight*w.InWidth*w.InStride <= math.MaxInt32
+	return len(d.Weights.strips.blocks) > 0 && d.ZeroPoint >= lowest && d.ZeroPoint <= highest && d.Window.fitsStrips()
+}
+
+// fitsStrips reports whether there are input pixels, and offsets within a window's lines are int32.
+func (w *Window) fitsStrips() bool {
+	return w.InHeight*w.InWidth > 0 && w.KernelHeight*w.DilationHeight*w.InWidth*w.InStride <= math.MaxInt32
 }
 
 func (d *DepthwiseInt8) stripScratch() int {
@@ -155,7 +161,7 @@ func (d *DepthwiseInt8) stripScratch() int {
 		return 0
 	}
 	s := &d.Weights.strips
-	return carved[int32](stripPixels*s.steps*s.taps) + carved[int32](stripPixels*64) + 2*carved[int32](64) + carved[byte](64)
+	return carved[int32](stripPixels*s.steps*s.taps) + carved[int32](sumPixels*maxStripWidth) + 2*carved[int32](maxStripWidth) + carved[byte](maxStripWidth)
 }
 
 // runStrips is Run by micro-kernels.
@@ -171,10 +177,10 @@ func (d *DepthwiseInt8) runStrips(out Destination, in []byte, start, end int, sc
 	}
 	perPixel := p.steps * p.taps
 	offsets := carve[int32](&scratch, stripPixels*perPixel)
-	sums := carve[int32](&scratch, stripPixels*64)
-	bias := carve[int32](&scratch, 64)
-	multiplier := carve[float32](&scratch, 64)
-	pad := carve[byte](&scratch, 64)
+	sums := carve[int32](&scratch, sumPixels*maxStripWidth)
+	bias := carve[int32](&scratch, maxStripWidth)
+	multiplier := carve[float32](&scratch, maxStripWidth)
+	pad := carve[byte](&scratch, maxStripWidth)
 	fill(pad, byte(d.ZeroPoint))
 	strip := depthwiseStrip{pad: &pad[0], steps: p.steps, zero: d.ZeroPoint, exact: !d.Epilogue.fitsBytes(out)}
 	if d.Signed {
@@ -183,37 +189,34 @@ func (d *DepthwiseInt8) runStrips(out Destination, in []byte, start, end int, sc
 	d.Epilogue.describe(&strip)
 	var have stripWindow
 	for start < end {
-		image, y, x := w.position(start)
-		n := min(end-start, w.OutWidth-x, stripPixels)
-		top := y*w.StrideHeight - w.PadTop
-		from, to := inside(top, w.DilationHeight, w.KernelHeight, w.InHeight)
-		if want := (stripWindow{from, to, x, n}); want != have {
+		want, line := w.strip(start, end)
+		if want != have {
 			w.stripOffsets(offsets, want, perPixel)
 			have = want
 		}
-		line := image * w.InHeight
-		if from < to {
-			line += top + from*w.DilationHeight
-		}
-		strip.offsets, strip.pixels = &offsets[0], n
+		n := want.n
 		for i := range p.blocks {
 			b := &p.blocks[i]
 			strip.in = &in[line*w.InWidth*w.InStride+b.channel]
 			strip.weights, strip.sums, strip.mask = &p.weights[b.weights], &p.sums[b.channel], b.mask
 			strip.bias = padded(d.Epilogue.Bias, b.channel, b.width, bias)
+			strip.multiplier = &multiplier[0]
 			at := start*w.OutStride + b.channel
 			if !strip.exact {
 				strip.multiplier = padded(d.Epilogue.Multiplier, b.channel, b.width, multiplier)
 				strip.out, strip.outStep = &out.Codes[at], w.OutStride
+				strip.offsets, strip.pixels = &offsets[0], n
 				b.run(p.kernel, &strip)
 				continue
 			}
-			strip.multiplier = &multiplier[0]
 			strip.out, strip.outStep = bytesOf(sums), 4*b.width
-			b.run(p.kernel, &strip)
 			channels := min(b.width, w.Channels-b.channel)
-			for i := range n {
-				d.Epilogue.apply(out, at+i*w.OutStride, b.channel, sums[i*b.width:][:channels])
+			for first := 0; first < n; first += sumPixels {
+				strip.offsets, strip.pixels = &offsets[first*perPixel], min(sumPixels, n-first)
+				b.run(p.kernel, &strip)
+				for i := range strip.pixels {
+					d.Epilogue.apply(out, at+(first+i)*w.OutStride, b.channel, sums[i*b.width:][:channels])
+				}
 			}
 		}
 		start += n
@@ -222,6 +225,19 @@ func (d *DepthwiseInt8) runStrips(out Destination, in []byte, start, end int, sc
 
 // stripWindow is what the offsets of a strip depend on: the kernel's lines inside the image, and its output pixels.
 type stripWindow struct{ from, to, x, n int }
+
+// strip is the strip that begins at an output pixel, and the input line that its offsets count from.
+func (w *Window) strip(start, end int) (s stripWindow, line int) {
+	image, y, x := w.position(start)
+	top := y*w.StrideHeight - w.PadTop
+	s.from, s.to = inside(top, w.DilationHeight, w.KernelHeight, w.InHeight)
+	s.x, s.n = x, min(end-start, w.OutWidth-x, stripPixels)
+	line = image * w.InHeight
+	if s.from < s.to {
+		line += top + s.from*w.DilationHeight
+	}
+	return s, line
+}
 
 // stripOffsets lists, for every pixel of a strip and every tap, padded to perPixel, where the input pixel is from the
 // first visible line on; outside the image it is negative.

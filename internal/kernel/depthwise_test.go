@@ -2,21 +2,23 @@ package kernel
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/octet-nn/octet/internal/cpu"
 )
 
+var depthwiseWindows = []struct{ kernel, stride, dilation, pad int }{
+	{3, 1, 1, 1}, {3, 2, 1, 1}, {5, 1, 1, 2}, {5, 2, 1, 2}, {3, 1, 2, 2}, {3, 3, 1, 0}, {1, 1, 1, 0}, {2, 1, 1, 1}, {4, 2, 1, 3},
+}
+
 // TestDepthwiseInt8Rows compares every tier with plain Go over channels around the widths of vectors, on operands that
 // end where memory ends.
 func TestDepthwiseInt8Rows(t *testing.T) {
-	windows := []struct{ kernel, stride, dilation, pad int }{
-		{3, 1, 1, 1}, {3, 2, 1, 1}, {5, 1, 1, 2}, {5, 2, 1, 2}, {3, 1, 2, 2}, {3, 3, 1, 0}, {1, 1, 1, 0}, {2, 1, 1, 1}, {4, 2, 1, 3},
-	}
 	plain := For(cpu.Generic)
 	forEachTier(t, func(t *testing.T, s Set) {
 		for channels := 1; channels <= 4*64+1; channels += 1 + channels/9 {
-			for i, shape := range windows {
+			for i, shape := range depthwiseWindows {
 				style := (channels + i) % 3
 				r := random(uint64(channels*10 + i))
 				c := newConvCase("", 1, 7, 6, channels, channels, channels, shape.kernel, shape.kernel, shape.stride, shape.stride,
@@ -38,6 +40,41 @@ func TestDepthwiseInt8Rows(t *testing.T) {
 					for i := range want {
 						if got[i] != want[i] {
 							t.Fatalf("pixel %d, channel %d: %d, want %d", i/channels, i%channels, got[i], want[i])
+						}
+					}
+				})
+			}
+		}
+	})
+}
+
+// TestDepthwiseF32Rows is the same for floats, whose sums may differ by roundings.
+func TestDepthwiseF32Rows(t *testing.T) {
+	plain := For(cpu.Generic)
+	forEachTier(t, func(t *testing.T, s Set) {
+		for channels := 1; channels <= 4*32+1; channels += 1 + channels/9 {
+			for i, shape := range depthwiseWindows {
+				r := random(uint64(channels*10 + i))
+				c := newConvCase("", 1, 7, 6, channels, channels, channels, shape.kernel, shape.kernel, shape.stride, shape.stride,
+					shape.dilation, shape.dilation, [4]int{shape.pad, shape.pad, shape.pad, shape.pad})
+				w, f := &c.window, &c.filter
+				weights := F32Weights{*f, randomFloats(r, channels*f.depth()*f.Height)}
+				in := view[float32](guarded(t, make([]byte, 4*7*6*channels)))
+				copy(in, randomFloats(r, len(in)))
+				in[r.IntN(len(in))] = float32(math.NaN())
+				t.Run(fmt.Sprintf("%d channels, %v", channels, shape), func(t *testing.T) {
+					want := make([]float32, w.pixels()*channels)
+					got := view[float32](guarded(t, make([]byte, 4*len(want))))
+					for _, s := range []struct {
+						Set
+						out []float32
+					}{{plain, want}, {s, got}} {
+						k := DepthwiseF32{s.PackDepthwiseF32(weights), *w, EpilogueF32{Bias: randomFloats(random(1), channels), Least: -0.5, Greatest: 1.5}}
+						k.Run(s.out, in, 0, k.Units(), AlignedScratch(k.Scratch()))
+					}
+					for i, x := range want {
+						if !near(float64(got[i]), float64(x), f.Height*f.Width) && (x == x || got[i] == got[i]) {
+							t.Fatalf("pixel %d, channel %d: %v, want %v", i/channels, i%channels, got[i], x)
 						}
 					}
 				})

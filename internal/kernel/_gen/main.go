@@ -25,6 +25,7 @@ var targets = []target{
 	{"product_int8_amd64", productInt8},
 	{"product_f32_amd64", productF32},
 	{"depthwise_int8_amd64", depthwiseInt8},
+	{"depthwise_f32_amd64", depthwiseF32},
 }
 
 func main() {
