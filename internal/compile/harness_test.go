@@ -19,11 +19,12 @@ type sketch struct {
 	graph  *graph.Graph
 	count  int
 	values map[*graph.Value]*tensor.Tensor // of inputs, where a test has values of its own
+	row    numeric.Arithmetic              // of nodes that are not float
 }
 
 func newSketch(t testing.TB, seed uint64) *sketch {
 	return &sketch{t: t, random: rand.New(rand.NewPCG(seed, 1)), graph: &graph.Graph{Name: "test"},
-		values: map[*graph.Value]*tensor.Tensor{}}
+		values: map[*graph.Value]*tensor.Tensor{}, row: numeric.ONNX}
 }
 
 func (s *sketch) name(kind string) string {
@@ -84,7 +85,7 @@ func (s *sketch) typed(compute graph.Compute, o graph.Operator, out graph.Type, 
 	n := &graph.Node{Name: s.name("node"), Op: o, Inputs: inputs, Compute: compute,
 		Outputs: []*graph.Value{{Name: s.name("value"), Type: out}}}
 	if compute != graph.Float {
-		n.Arithmetic = numeric.ONNX
+		n.Arithmetic = s.row
 	}
 	s.graph.Nodes = append(s.graph.Nodes, n)
 	return n.Outputs[0]

@@ -70,9 +70,9 @@ func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp
 		}
 	} else {
 		p.epilogue.Requantizer = make([]numeric.Requantizer, len(q.Scale))
-		layer := op.LayerOf(n, w.Const.Shape())
+		layer, input, output := op.LayerOf(n, w.Const.Shape()), op.InputCodes(n, 0), op.OutputCodes(n, clamp)
 		for i, s := range q.Scale {
-			p.epilogue.Requantizer[i] = n.Arithmetic.Requantizer(layer, p.input.Scale, s, out.Scale)
+			p.epilogue.Requantizer[i] = n.Arithmetic.Requantizer(layer, input, s, output)
 		}
 	}
 	p.epilogue.ZeroPoint, p.epilogue.Lowest, p.epilogue.Highest = out.ZeroPoint, out.lowest, out.highest

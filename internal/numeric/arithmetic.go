@@ -24,6 +24,15 @@ const (
 	// MACE is XiaoMi MACE on the CPU: sums are multiplied in fixed point as gemmlowp does (FixedPoint.HalfAway); sums of
 	// two values are rounded once from reals, pools average codes, softmax truncates.
 	MACE
+	// TFLite is the built-in kernels of TensorFlow Lite on x86: sums are multiplied in fixed point; the right shift of
+	// convolutions and matrix products rounds halves up, that of other operators away from zero.
+	TFLite
+	// Gemmlowp is TensorFlow Lite for Microcontrollers and CMSIS-NN: like TFLite, but every right shift rounds halves
+	// away from zero, and softmax is in fixed point.
+	Gemmlowp
+	// TFLite16x8 is TensorFlow Lite's arithmetic of 16-bit activations and 8-bit weights: sums of 64 bits times
+	// multipliers of 16.
+	TFLite16x8
 
 	arithmeticCount
 )

@@ -1,13 +1,12 @@
 package numeric
 
-import "math"
-
 // sumForm is how a row adds two values of scales of their own.
 type sumForm uint8
 
 const (
 	sumOfRatios sumForm = iota // AddCode: terms in units of the output, rounded half to even
 	sumOfReals                 // terms in float32 reals, divided by the output's scale, shifted, rounded half away
+	sumFixed                   // terms as fractions of twice the greater scale, in fixed point, shifted left
 )
 
 // Sum computes output codes of Add and Sub of two quantized values.
@@ -15,11 +14,22 @@ type Sum struct {
 	form     sumForm
 	subtract bool
 	a, b, y  Codes
+
+	// of sumFixed
+	left                   int
+	fixedA, fixedB, fixedY FixedPoint
 }
 
 // Sum is how the row adds codes of a and b, or subtracts them, to codes of y.
 func (row Arithmetic) Sum(subtract bool, a, b, y Codes) Sum {
-	return Sum{row.of().sum, subtract, a, b, y}
+	s := Sum{form: row.of().sum, subtract: subtract, a: a, b: b, y: y, left: 20}
+	if y.wide() {
+		s.left = 15
+	}
+	twice := float64(2 * max(a.Scale, b.Scale))
+	s.fixedA, s.fixedB = NewFixedPoint(float64(a.Scale)/twice), NewFixedPoint(float64(b.Scale)/twice)
+	s.fixedY = NewFixedPoint(twice / float64(float32(int(1)<<s.left)*y.Scale))
+	return s
 }
 
 // Code is the output code for two input codes.
@@ -27,6 +37,13 @@ func (s *Sum) Code(a, b int32) int32 {
 	switch s.form {
 	case sumOfReals:
 		return s.finishReal(s.realA(a) + s.realB(b))
+	case sumFixed:
+		u := s.fixedA.HalfAway((a - s.a.ZeroPoint) << s.left)
+		v := s.fixedB.HalfAway((b - s.b.ZeroPoint) << s.left)
+		if s.subtract {
+			v = -v
+		}
+		return s.y.limit(int64(s.fixedY.HalfAway(u+v)) + int64(s.y.ZeroPoint))
 	}
 	y, code := &s.y, AddCode
 	if s.subtract {
@@ -66,57 +83,22 @@ func (p *Product) Code(a, b int32) int32 {
 	return p.rescale.Code(int64(a-p.zeroA)*int64(b-p.zeroB), p.y.ZeroPoint, p.y.Lowest, p.y.Highest)
 }
 
-// averageForm is how a row averages codes.
-type averageForm uint8
-
-const (
-	averageOfReals averageForm = iota // AverageCode: float32, rounded half to even, to codes of any scale
-	averageOfCodes                    // (Σ + n/2)/n of the codes themselves, which keep their scale
-)
-
-// Average computes output codes of pools, means and sums of quantized values.
-type Average struct {
-	form averageForm
-	x, y Codes
-}
-
-// Average is how the row averages codes of x under a window to codes of y.
-func (row Arithmetic) Average(x, y Codes) Average { return Average{row.of().average, x, y} }
-
-// Mean is how the row's reductions average codes of x to codes of y.
-func (row Arithmetic) Mean(x, y Codes) Average { return Average{row.of().mean, x, y} }
-
-// Code is the output code of the mean of n codes whose differences from the zero point add up to sum. What is not
-// summed but counted is real zero.
-func (v *Average) Code(sum int64, n int) int32 {
-	y := &v.y
-	if v.form == averageOfCodes && v.x.Scale == y.Scale && n > 0 {
-		// The sum of the codes as they are, none of which is negative in this form.
-		codes := sum + int64(n)*int64(v.x.ZeroPoint)
-		return y.limit(floorDivide(codes+int64(n/2), int64(n)) - int64(v.x.ZeroPoint) + int64(y.ZeroPoint))
-	}
-	return AverageCode(sum, AverageMultiplier(v.x.Scale, y.Scale, n), y.ZeroPoint, y.Lowest, y.Highest)
-}
-
-func floorDivide(a, b int64) int64 {
-	q := a / b
-	if a%b < 0 {
-		q--
-	}
-	return q
-}
-
 // changeForm is how a row expresses codes in another scale and zero point.
 type changeForm uint8
 
 const (
 	changeThroughReals changeForm = iota // RequantizeCode
 	changeShifted                        // roundHalfAway(q·s_x/s_y + (z_y − z_x·s_x/s_y)), in float32
+	changeFixed                          // FixedPoint.HalfAway(q − z_x) + z_y
 )
 
 // Change is the code of y that stands for what q stands for among codes of x.
 func (row Arithmetic) Change(q int32, x, y Codes) int32 {
-	if row.of().change == changeShifted && x.Scale != y.Scale {
+	switch form := row.of().change; {
+	case form == changeFixed:
+		m := NewFixedPoint(float64(x.Scale) / float64(y.Scale))
+		return y.limit(int64(m.HalfAway(q-x.ZeroPoint)) + int64(y.ZeroPoint))
+	case form == changeShifted && x.Scale != y.Scale:
 		ratio := x.Scale / y.Scale
 		offset := float32(float32(-x.ZeroPoint)*ratio) + float32(y.ZeroPoint)
 		return saturateHalfAway(float32(float32(q)*ratio)+offset, 0, y.Lowest, y.Highest)
@@ -130,11 +112,15 @@ type quantizeForm uint8
 const (
 	quantizeHalfEven     quantizeForm = iota // Quantize
 	quantizeByReciprocal                     // roundHalfAway(z + x·(1/s)), in float32
+	quantizeHalfAway                         // roundHalfAway(x/s) + z
 )
 
 // Quantize is the code of y that stands for a real number.
 func (row Arithmetic) Quantize(x float32, y Codes) int32 {
-	if row.of().quantize == quantizeByReciprocal {
+	switch row.of().quantize {
+	case quantizeHalfAway:
+		return saturateHalfAway(x/y.Scale, y.ZeroPoint, y.Lowest, y.Highest)
+	case quantizeByReciprocal:
 		v := float32(x * (1 / y.Scale))
 		if v != v {
 			return y.limit(int64(y.ZeroPoint))
@@ -142,26 +128,4 @@ func (row Arithmetic) Quantize(x float32, y Codes) int32 {
 		return saturateHalfAway(float32(y.ZeroPoint)+v, 0, y.Lowest, y.Highest)
 	}
 	return Quantize(x, y.Scale, y.ZeroPoint, y.Lowest, y.Highest)
-}
-
-// functionForm makes the function from codes of x to codes of y of a real function.
-type functionForm func(real func(float64) float64, x, y Codes) func(q int32) int32
-
-// Function is the function from codes of x to codes of y of an operator (its type) that computes a real function,
-// which must be built from this package's functions.
-func (row Arithmetic) Function(operator string, real func(float64) float64, x, y Codes) func(q int32) int32 {
-	if form := row.of().functions[operator]; form != nil {
-		return form(real, x, y)
-	}
-	return func(q int32) int32 {
-		return row.Quantize(float32(real(float64(Dequantize(q, x.ZeroPoint, x.Scale)))), y)
-	}
-}
-
-// truncatedFunction truncates instead of rounding.
-func truncatedFunction(real func(float64) float64, x, y Codes) func(q int32) int32 {
-	return func(q int32) int32 {
-		v := float32(real(float64(Dequantize(q, x.ZeroPoint, x.Scale)))) / y.Scale
-		return y.limit(int64(math.Trunc(float64(v))) + int64(y.ZeroPoint))
-	}
 }

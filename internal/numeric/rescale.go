@@ -24,14 +24,15 @@ const (
 type multiplierForm uint8
 
 const (
-	product32  multiplierForm = iota // product and quotient in float32
-	product64                        // both in float64
-	quotient64                       // the product in float32, the quotient in float64
+	product32       multiplierForm = iota // product and quotient in float32
+	product64                             // both in float64
+	quotient64                            // the product in float32, the quotient in float64
+	product64Signed                       // product64 for signed codes, quotient64 for unsigned ones
 )
 
 func (f multiplierForm) of(a, b, y float32) float64 {
 	switch f {
-	case product64:
+	case product64, product64Signed:
 		return float64(float64(a)*float64(b)) / float64(y)
 	case quotient64:
 		return float64(float32(a*b)) / float64(y)
@@ -46,9 +47,14 @@ type Requantizer struct {
 	fixed FixedPoint
 }
 
-// Requantizer is how the row turns the sums of a layer into codes, for the scales of input, weights and output.
-func (a Arithmetic) Requantizer(layer Layer, inputScale, weightScale, outputScale float32) Requantizer {
-	return newRequantizer(a.of().layers[layer], inputScale, weightScale, outputScale)
+// Requantizer is how the row turns the sums of a layer into codes, for codes of input and output and the
+// scale of the weights.
+func (a Arithmetic) Requantizer(layer Layer, input Codes, weightScale float32, output Codes) Requantizer {
+	s := a.of().layers[layer]
+	if s.multiplier == product64Signed && !input.signed() {
+		s.multiplier = quotient64
+	}
+	return newRequantizer(s, input.Scale, weightScale, output.Scale)
 }
 
 func newRequantizer(s rescaling, a, b, y float32) Requantizer {

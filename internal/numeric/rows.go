@@ -1,7 +1,7 @@
 package numeric
 
-// Codes says what the codes of a value stand for, real = (code − ZeroPoint)·Scale, and, for a result, between which
-// limits its codes lie.
+// Codes says what the codes of a value stand for, real = (code − ZeroPoint)·Scale, and between which limits its codes
+// lie.
 type Codes struct {
 	Scale                      float32
 	ZeroPoint, Lowest, Highest int32
@@ -9,6 +9,12 @@ type Codes struct {
 
 // limit is a code within the limits.
 func (y *Codes) limit(q int64) int32 { return int32(min(max(q, int64(y.Lowest)), int64(y.Highest))) }
+
+// signed reports whether codes may be negative.
+func (y *Codes) signed() bool { return y.Lowest < 0 }
+
+// wide reports whether codes have more than 8 bits.
+func (y *Codes) wide() bool { return y.Highest-y.Lowest > 255 }
 
 // Layer is a kind of layer: rows of the table may round the sums of some kinds differently.
 type Layer uint8
@@ -58,6 +64,57 @@ var rows = [arithmeticCount]row{
 		change:    changeShifted,
 		quantize:  quantizeByReciprocal,
 		functions: map[string]functionForm{"Sigmoid": truncatedFunction},
+	},
+	TFLite: {
+		name: "tflite",
+		layers: [layerCount]rescaling{
+			Convolution:                 {fixedHalfUp, product64Signed},
+			DepthwiseConvolution:        {fixedHalfAway, product64Signed},
+			DilatedDepthwiseConvolution: {fixedHalfAway, product64Signed},
+			MatrixProduct:               {fixedHalfUp, quotient64},
+		},
+		sum:       sumFixed,
+		average:   averageOfCodes,
+		mean:      meanShifted,
+		product:   rescaling{fixedHalfAway, product32},
+		softmax:   softmaxTable,
+		change:    changeFixed,
+		quantize:  quantizeHalfAway,
+		functions: tfliteFunctions,
+	},
+	Gemmlowp: {
+		name: "gemmlowp",
+		layers: [layerCount]rescaling{
+			Convolution:                 {fixedHalfAway, product64},
+			DepthwiseConvolution:        {fixedHalfAway, product64},
+			DilatedDepthwiseConvolution: {fixedHalfAway, product64},
+			MatrixProduct:               {fixedHalfAway, quotient64},
+		},
+		sum:       sumFixed,
+		average:   averageOfCodes,
+		mean:      meanShifted,
+		product:   rescaling{fixedHalfAway, product32},
+		softmax:   softmaxFixed,
+		change:    changeFixed,
+		quantize:  quantizeHalfAway,
+		functions: tfliteFunctions,
+	},
+	TFLite16x8: {
+		name: "tflite16x8",
+		layers: [layerCount]rescaling{
+			Convolution:                 {fixedNarrow, product64},
+			DepthwiseConvolution:        {fixedNarrow, product64},
+			DilatedDepthwiseConvolution: {fixedNarrow, product64},
+			MatrixProduct:               {fixedNarrow, quotient64},
+		},
+		sum:       sumFixed,
+		average:   averageOfCodes,
+		mean:      meanShifted,
+		product:   rescaling{fixedHalfAway, product32},
+		softmax:   softmaxFixed,
+		change:    changeFixed,
+		quantize:  quantizeHalfAway,
+		functions: tfliteFunctions,
 	},
 }
 

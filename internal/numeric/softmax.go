@@ -8,6 +8,8 @@ type softmaxForm uint8
 const (
 	softmaxReal      softmaxForm = iota // SoftmaxTerm and SoftmaxCode
 	softmaxTruncated                    // MACE: float32, truncated, below 32 classes; else fixed point in 1/256
+	softmaxTable                        // float32 exponentials times the reciprocal of their sum and of the scale
+	softmaxFixed                        // gemmlowp's fixed point
 )
 
 // Softmax computes rows of codes of a softmax.
@@ -30,6 +32,10 @@ func (s *Softmax) Row(out, in []int32) {
 		s.truncated(out, in, most)
 	case s.form == softmaxTruncated:
 		s.fixed256(out, in, most)
+	case s.form == softmaxTable && !s.y.wide():
+		s.table(out, in, most)
+	case s.form == softmaxFixed && !s.x.wide():
+		s.fixed(out, in, most)
 	default:
 		s.real(out, in, most)
 	}
@@ -81,6 +87,58 @@ func (s *Softmax) fixed256(out, in []int32, most int32) {
 		code := int32(0)
 		if e, ok := exp(q); ok {
 			code = ShiftHalfAway(DoublingHighMultiply(reciprocal, e), min(over+31-8, 31))
+		}
+		out[i] = s.y.limit(int64(code) + int64(s.y.ZeroPoint))
+	}
+}
+
+// table is TFLite's 8-bit softmax: e·(1/(Σe·s_y)), rounded half away from zero; unsigned codes by adding a half.
+func (s *Softmax) table(out, in []int32, most int32) {
+	term := func(q int32) float32 { return float32(Exp(float64(float32(-s.x.Scale * float32(most-q))))) }
+	var sum float32
+	for _, q := range in {
+		sum += term(q)
+	}
+	reciprocal := 1 / float32(sum*s.y.Scale)
+	for i, q := range in {
+		code := float32(term(q) * reciprocal)
+		if s.y.signed() {
+			out[i] = saturateHalfAway(code, s.y.ZeroPoint, s.y.Lowest, s.y.Highest)
+		} else {
+			out[i] = s.y.limit(int64(code + 0.5))
+		}
+	}
+}
+
+// fixed is the softmax of TFLite's reference kernels, of 8-bit codes: differences with 5 integer bits, their sum with
+// 12, results in as many bits as the output's codes have, from the lowest code up.
+func (s *Softmax) fixed(out, in []int32, most int32) {
+	const deltaBits, sumBits = 5, 12
+	m := NewFixedPoint(min(float64(s.x.Scale)*(1<<(31-deltaBits)), math.MaxInt32))
+	// The greatest difference that does not overflow once it is multiplied.
+	radius := int32(math.Floor(float64((1<<deltaBits)-1) * math.Ldexp(1, 31-deltaBits) / math.Ldexp(1, m.Shift)))
+	bits := 8
+	if s.y.wide() {
+		bits = 16
+	}
+	exp := func(q int32) (int32, bool) {
+		delta := q - most
+		if delta < -radius {
+			return 0, false
+		}
+		return fixedExp(DoublingHighMultiply(delta<<m.Shift, m.Q31), deltaBits), true
+	}
+	var sum int32
+	for _, q := range in {
+		if e, ok := exp(q); ok {
+			sum += rescaleFixed(e, -sumBits)
+		}
+	}
+	reciprocal, over := fixedQuotient(sum, sumBits)
+	for i, q := range in {
+		code := int32(0)
+		if e, ok := exp(q); ok {
+			code = ShiftHalfAway(DoublingHighMultiply(reciprocal, e), over+31-bits)
 		}
 		out[i] = s.y.limit(int64(code) + int64(s.y.ZeroPoint))
 	}

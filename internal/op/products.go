@@ -56,9 +56,9 @@ func readProducts(c *Evaluation, clamp *Clamp) (*products, error) {
 		if qy == nil || !qy.IsPerTensor() {
 			return nil, fmt.Errorf("an integer node has an output of type %s", c.Node.Outputs[0].Type)
 		}
-		layer := LayerOf(c.Node, w.Shape())
+		layer, in, out := LayerOf(c.Node, w.Shape()), InputCodes(c.Node, 0), OutputCodes(c.Node, clamp)
 		p.requantizer = convert(qw.Scale, func(s float32) numeric.Requantizer {
-			return c.Node.Arithmetic.Requantizer(layer, qx.Scale[0], s, qy.Scale[0])
+			return c.Node.Arithmetic.Requantizer(layer, in, s, out)
 		})
 		p.zero = qy.ZeroPoint[0]
 		p.lowest, p.highest = CodeLimits(c.Node.Outputs[0].Type, clamp)

@@ -1,0 +1,45 @@
+package numeric
+
+// averageForm is how a row averages codes.
+type averageForm uint8
+
+const (
+	averageOfReals averageForm = iota // AverageCode: float32, rounded half to even, to codes of any scale
+	averageOfCodes                    // (Σ ± n/2)/n of the codes themselves, which keep their scale
+
+	meanShifted // roundHalfAway((Σ/n)·s_x/s_y − z_x·s_x/s_y) + z_y of the codes, in float32
+)
+
+// Average computes output codes of pools, means and sums of quantized values.
+type Average struct {
+	form averageForm
+	x, y Codes
+}
+
+// Average is how the row averages codes of x under a window to codes of y.
+func (row Arithmetic) Average(x, y Codes) Average { return Average{row.of().average, x, y} }
+
+// Mean is how the row's reductions average codes of x to codes of y.
+func (row Arithmetic) Mean(x, y Codes) Average { return Average{row.of().mean, x, y} }
+
+// Code is the output code of the mean of n codes whose differences from the zero point add up to sum. What is not
+// summed but counted is real zero.
+func (v *Average) Code(sum int64, n int) int32 {
+	x, y := &v.x, &v.y
+	codes := sum + int64(n)*int64(x.ZeroPoint)
+	switch {
+	case n == 0:
+	case v.form == averageOfCodes && x.Scale == y.Scale:
+		// Away from zero, so that it matters whether codes are signed.
+		half := int64(n / 2)
+		if codes < 0 {
+			half = -half
+		}
+		return y.limit((codes+half)/int64(n) - int64(x.ZeroPoint) + int64(y.ZeroPoint))
+	case v.form == meanShifted:
+		ratio := x.Scale / y.Scale
+		mean := float32(codes) / float32(n)
+		return saturateHalfAway(float32(mean*ratio)+float32(float32(-x.ZeroPoint)*ratio), y.ZeroPoint, y.Lowest, y.Highest)
+	}
+	return AverageCode(sum, AverageMultiplier(x.Scale, y.Scale, n), y.ZeroPoint, y.Lowest, y.Highest)
+}
