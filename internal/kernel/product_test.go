@@ -95,7 +95,7 @@ func TestProductInOtherArithmetics(t *testing.T) {
 		scratch := AlignedScratch(k.Scratch())
 		k.Run(Destination{Sums: exact}, in, 0, k.Units(), scratch)
 		for o := range n {
-			k.Epilogue.Requantizer = append(k.Epilogue.Requantizer, numeric.MACE.Requantizer(numeric.Convolution, 0.02, 0.001*float32(1+o), 0.03))
+			k.Epilogue.Requantizer = append(k.Epilogue.Requantizer, numeric.MACE.Requantizer(numeric.Convolution, numeric.Codes{Scale: 0.02}, 0.001*float32(1+o), numeric.Codes{Scale: 0.03}))
 		}
 		got := make([]byte, rows*n)
 		k.Run(Destination{Codes: got}, in, 0, k.Units(), scratch)
