@@ -68,6 +68,7 @@ them with these.
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", o.Type(), mark(hasIntegerForm(o)), mark(computes&float != 0), mark(computes&integer != 0))
 	}
+	writeConformance(t, &b)
 	if *update {
 		if err := os.WriteFile(operatorsFile, b.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
@@ -79,6 +80,49 @@ them with these.
 	}
 	if !bytes.Equal(bytes.ReplaceAll(have, []byte("\r\n"), []byte("\n")), b.Bytes()) {
 		t.Error("docs/operators.md does not say what the tables say: run this test with -update and look at the difference")
+	}
+}
+
+// writeConformance adds what the conformance test of the ONNX reader found last.
+func writeConformance(t *testing.T, b *bytes.Buffer) {
+	lines := func(name string) []string {
+		text, err := os.ReadFile("../format/onnx/testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.FieldsFunc(string(text), func(r rune) bool { return r == '\n' || r == '\r' })
+	}
+	passing, remaining := lines("passing.txt"), lines("remaining.txt")
+	count := 0
+	for _, name := range passing {
+		if strings.HasPrefix(name, "node/") {
+			count++
+		}
+	}
+	all := count
+	byCause := map[string][]string{}
+	for _, line := range remaining {
+		fields := strings.Split(line, "\t")
+		byCause[fields[2]] = append(byCause[fields[2]], strings.TrimPrefix(fields[0], "node/"))
+		if strings.HasPrefix(fields[0], "node/") {
+			all++
+		}
+	}
+	fmt.Fprintf(b, `
+## ONNX conformance
+
+%d of the %d node tests of ONNX's own suite pass, read and interpreted, and again after being written and read back; with
+the simple tests it is %d of %d. ([The test](../internal/format/onnx/suite_test.go) renews these lists with -update.)
+The others, by cause:
+
+`, count, all, len(passing), len(passing)+len(remaining))
+	var causes []string
+	for cause := range byCause {
+		causes = append(causes, cause)
+	}
+	slices.Sort(causes)
+	for _, cause := range causes {
+		fmt.Fprintf(b, "* %s (%d): %s\n", cause, len(byCause[cause]), strings.Join(byCause[cause], ", "))
 	}
 }
 

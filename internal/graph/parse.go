@@ -366,6 +366,14 @@ func (p *parser) attribute(v reflect.Value, depth int) {
 			*target = p.constant(p.valueType())
 		}
 		return
+	case **Graph:
+		if p.keyword("nil") == "" {
+			body, err := Parse(p.quoted(), p.lookup)
+			if *target = body; err != nil {
+				p.failAt(at, "in the body: %v", err)
+			}
+		}
+		return
 	case *tensor.DType:
 		*target = p.dtype()
 		return

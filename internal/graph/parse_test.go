@@ -17,6 +17,11 @@ func fill(v reflect.Value) {
 		*fill = tensor.Of([]int64{-7}, 1)
 		return
 	}
+	if fill, ok := v.Addr().Interface().(**graph.Graph); ok {
+		z := &graph.Value{Name: "z \"quoted\"", Type: graph.Type{DType: tensor.Bool, Shape: graph.FixedShape(2)}}
+		*fill = &graph.Graph{Name: "body", Inputs: []*graph.Value{z}, Outputs: []*graph.Value{z}}
+		return
+	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))

@@ -91,6 +91,9 @@ func attributeText(v reflect.Value) string {
 		if t, ok := v.Interface().(*tensor.Tensor); ok {
 			return TypeOf(t).String() + " " + constantText(t)
 		}
+		if body, ok := v.Interface().(*Graph); ok {
+			return strconv.Quote(body.Text())
+		}
 	}
 	if v.Kind() != reflect.Pointer && v.CanInterface() {
 		if m, ok := v.Interface().(encoding.TextMarshaler); ok {

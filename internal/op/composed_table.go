@@ -4,6 +4,10 @@ package op
 var composedTable = append([]func() Operator{
 	func() Operator { return &Attention{LeftWindowSize: -1, RightWindowSize: -1} },
 	func() Operator { return &RotaryEmbedding{} },
+	func() Operator { return &FlexAttention{} },
+	func() Operator { return &If{} },
+	func() Operator { return &Loop{} },
+	func() Operator { return &Scan{} },
 	func() Operator { return &LinearAttention{} },
 	func() Operator { return &CausalConvWithState{} },
 	func() Operator { return &TensorScatter{Axis: -2} },

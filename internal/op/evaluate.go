@@ -12,6 +12,7 @@ import (
 // Evaluation is what an operator sees while it is evaluated: its node, its operands and the results it sets.
 type Evaluation struct {
 	Node *graph.Node
+	ctx  context.Context // for operators that run bodies
 	in   []*tensor.Tensor
 	out  []*tensor.Tensor
 }
@@ -26,7 +27,7 @@ func Evaluate(ctx context.Context, n *graph.Node, in []*tensor.Tensor) ([]*tenso
 	if !ok {
 		return nil, fmt.Errorf("%s: operator has no definition", n.Describe())
 	}
-	c := &Evaluation{Node: n, in: in, out: make([]*tensor.Tensor, len(n.Outputs))}
+	c := &Evaluation{Node: n, ctx: ctx, in: in, out: make([]*tensor.Tensor, len(n.Outputs))}
 	if err := o.Evaluate(c); err != nil {
 		return nil, fmt.Errorf("%s: %w", n.Describe(), err)
 	}

@@ -32,14 +32,24 @@ func (e *UnsupportedError) Error() string {
 // CheckSupported is nil if every operator of the graph is known, else an *UnsupportedError.
 func CheckSupported(g *graph.Graph) error {
 	e := &UnsupportedError{}
+	e.collect(g)
+	if len(e.Nodes) == 0 {
+		return nil
+	}
+	return e
+}
+
+// collect adds the unknown nodes of a graph and of the bodies in it.
+func (e *UnsupportedError) collect(g *graph.Graph) {
 	for _, n := range g.Nodes {
 		_, unknown := n.Op.(*Unknown)
 		if _, ok := n.Op.(Operator); unknown || !ok {
 			e.Nodes = append(e.Nodes, UnsupportedNode{n.Name, n.Op.Type()})
 		}
+		if b, ok := n.Op.(Bodied); ok {
+			for _, body := range b.Bodies() {
+				e.collect(body)
+			}
+		}
 	}
-	if len(e.Nodes) == 0 {
-		return nil
-	}
-	return e
 }

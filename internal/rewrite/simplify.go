@@ -23,7 +23,7 @@ type rule func(s *simplifier, n *graph.Node) bool
 
 // rules are tried in this order on every node, until none applies any more.
 var rules = []rule{
-	foldConstant, reshapeByInference, dropIdentity, mergeTransposes, leakyMax, extremeToClip, batchNormToAffine,
+	foldConstant, inlineBranch, reshapeByInference, dropIdentity, mergeTransposes, leakyMax, extremeToClip, batchNormToAffine,
 	matMulToGemm, scaleIntoProducts, addIntoBias, layerNorm, affineIntoLayerNorm, gelu, hardSwish, swish, fuseClamp,
 	padIntoWindow, affineIntoNext,
 }
@@ -190,8 +190,9 @@ func representation(n *graph.Node) bool {
 
 // foldConstant evaluates nodes whose operands are constant, and replaces results that inference knows.
 func foldConstant(s *simplifier, n *graph.Node) bool {
-	if _, unknown := n.Op.(*op.Unknown); unknown || representation(n) || n.Compute != graph.Float {
-		return false
+	_, unknown := n.Op.(*op.Unknown)
+	if _, bodied := n.Op.(op.Bodied); unknown || bodied || representation(n) || n.Compute != graph.Float {
+		return false // a body may run for ever
 	}
 	for _, v := range n.Outputs {
 		if v != nil && s.protected(v) {

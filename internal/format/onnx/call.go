@@ -89,7 +89,7 @@ func (c *call) display() map[string]any {
 	shown := map[string]any{}
 	for name, a := range c.attributes {
 		switch {
-		case a.graph:
+		case len(a.graphs) > 0:
 			shown[name] = "(subgraph)"
 		case a.t != nil:
 			shown[name] = "(tensor)"

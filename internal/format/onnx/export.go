@@ -135,6 +135,9 @@ func (e *exporter) node(n *graph.Node) error {
 	case *op.Unknown, *op.Requantize:
 		return fmt.Errorf("it cannot be written for operator set %d", writtenOpset)
 	}
+	if ok, err := e.control(n); ok {
+		return err
+	}
 	name, attributes, err := spell(n, n.Op)
 	if err != nil {
 		return err
@@ -218,7 +221,8 @@ func (e *exporter) emit(operator, name string, in, out []string, attributes []by
 	e.nodes = appendMessage(e.nodes, 1, append(b, attributes...))
 }
 
-func (e *exporter) model(g *graph.Graph) []byte {
+// graph is the encoded graph, whose nodes have been written.
+func (e *exporter) graph(g *graph.Graph) []byte {
 	e.names(g.Outputs)
 	body := append(e.nodes, appendMessage(nil, 2, []byte(g.Name))...)
 	body = append(body, e.tensors...)
@@ -228,6 +232,11 @@ func (e *exporter) model(g *graph.Graph) []byte {
 	for _, v := range g.Outputs {
 		body = appendMessage(body, 12, valueMessage(v))
 	}
+	return body
+}
+
+func (e *exporter) model(g *graph.Graph) []byte {
+	body := e.graph(g)
 	m := appendNumber(nil, 1, irVersion(e.opset))
 	m = appendMessage(m, 2, []byte("octet"))
 	m = appendMessage(m, 7, body)

@@ -70,7 +70,11 @@ func read(data []byte, o *Options) (*graph.Graph, error) {
 		return nil, &FormatError{Offset: -1, Why: "the file has no graph", Next: "check that it is an ONNX model"}
 	}
 	im := &importer{options: o, values: map[string]*graph.Value{}, versions: map[string]int{},
-		names: map[string]bool{}, graph: &graph.Graph{Name: m.graph.name}}
+		names: map[string]bool{}, graph: &graph.Graph{Name: m.graph.name}, rows: operators, controls: controls(),
+		functions: map[key]*functionProto{}}
+	for _, f := range m.functions {
+		im.functions[key{f.domain, f.name}] = f
+	}
 	if im.facts, err = op.Infer(&graph.Graph{}); err != nil {
 		return nil, err
 	}
@@ -114,8 +118,15 @@ type importer struct {
 	declared map[string]graph.Type
 	broken   map[string]error // initializers that cannot be used, and why
 	versions map[string]int   // operator set by domain
-	read     map[string]bool  // names that nodes or outputs refer to
+	read     map[string]bool  // names that nodes, bodies or outputs refer to
 	problems []error
+	// The operators that there are: with and without bodies, and the model's own.
+	rows, controls map[key]row
+	functions      map[key]*functionProto
+	outer          *importer      // of the graph around this body; nil for the model's own
+	captured       []*graph.Value // inputs of a body that stand for values of the graph around it, by name
+	given          []graph.Type   // of a body's inputs, where the file does not say
+	depth, inlined int            // how deep bodies and functions are nested; nodes that functions expanded to
 }
 
 func (im *importer) problem(offset int, node, format string, args ...any) {
@@ -148,13 +159,16 @@ func (im *importer) run(g *graphProto) {
 			continue // the default of an input is a constant
 		}
 		value := &graph.Value{Name: v.name, Type: im.valueType(v)}
+		if at := len(im.graph.Inputs); at < len(im.given) && value.Type.DType == tensor.Invalid {
+			value.Type.DType = im.given[at].DType
+		}
 		im.names[v.name] = true
 		im.values[v.name] = value
 		im.graph.Inputs = append(im.graph.Inputs, value)
 	}
 	im.read = map[string]bool{}
 	for _, n := range g.nodes {
-		for _, name := range n.inputs {
+		for _, name := range n.reads() {
 			im.read[name] = true
 		}
 	}
@@ -196,6 +210,9 @@ func (im *importer) use(name string) (*graph.Value, error) {
 	if err := im.broken[name]; err != nil {
 		return nil, err
 	}
+	if im.outer != nil {
+		return im.capture(name)
+	}
 	return nil, fmt.Errorf("no node, input or constant provides %q", name)
 }
 
@@ -227,7 +244,7 @@ func (im *importer) sorted(nodes []*nodeProto) []*nodeProto {
 	}
 	var ready []*nodeProto
 	for _, n := range nodes {
-		for _, name := range n.inputs {
+		for _, name := range n.reads() {
 			if producer[name] {
 				waiting[name] = append(waiting[name], n)
 				missing[n]++
@@ -301,7 +318,7 @@ func (im *importer) node(n *nodeProto) {
 			im.problem(n.offset, describe(n), "attribute %q is given twice", a.name)
 		}
 		c.attributes[a.name] = a
-		subgraph = subgraph || a.graph
+		subgraph = subgraph || len(a.graphs) > 0
 	}
 	for _, name := range n.inputs {
 		if name == "" {
@@ -324,10 +341,13 @@ func (im *importer) node(n *nodeProto) {
 		im.values[name] = v
 		c.out = append(c.out, v)
 	}
-	row := operators[key{domain, n.op}]
+	row := im.rows[key{domain, n.op}]
+	if subgraph {
+		row = im.controls[key{domain, n.op}]
+	}
 	err := errUnknown
 	start := len(im.graph.Nodes)
-	if row.build != nil && !subgraph && (row.until == 0 || c.version <= row.until) {
+	if row.build != nil && (row.until == 0 || c.version <= row.until) {
 		if len(c.in) < row.inputs || len(c.out) == 0 {
 			im.problem(n.offset, describe(n), "has %d inputs and %d outputs, too few", len(c.in), len(c.out))
 			return
@@ -339,6 +359,12 @@ func (im *importer) node(n *nodeProto) {
 			}
 		}
 		err = row.build(c)
+	}
+	if f := im.functions[key{domain, n.op}]; f != nil && errors.Is(err, errUnknown) {
+		if err := c.inline(f); err != nil {
+			im.problem(n.offset, describe(n), "%v", err)
+		}
+		return
 	}
 	if errors.Is(err, errUnknown) {
 		im.graph.Nodes = im.graph.Nodes[:start]

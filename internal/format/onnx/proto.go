@@ -46,7 +46,7 @@ type (
 		floats  []float32
 		ints    []int64
 		strings []string
-		graph   bool // it is one or more subgraphs
+		graphs  []*graphProto
 	}
 	tensorProto struct {
 		name     string
@@ -377,7 +377,9 @@ func (d *decoder) attribute(f field) (*attributeProto, error) {
 			a.t, err = d.tensor(f)
 			return err
 		case 6, 11:
-			a.graph = true
+			g, err := d.graph(f)
+			a.graphs = append(a.graphs, g)
+			return err
 		case 7:
 			var b []byte
 			if err := f.packed(&b); err != nil {

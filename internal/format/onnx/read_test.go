@@ -2,11 +2,14 @@ package onnx
 
 import (
 	"errors"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/octet-nn/octet/internal/op"
+	"github.com/octet-nn/octet/tensor"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -90,6 +93,60 @@ func TestUnknownOperatorLoads(t *testing.T) {
 	}
 	if _, ok := g.Nodes[0].Op.(*op.Unknown); !ok {
 		t.Errorf("got %T", g.Nodes[0].Op)
+	}
+}
+
+// TestFunctionsAreInlined has a model whose own operator Scaled(a) = LeakyRelu(a + a, alpha: slope), called twice, once
+// with a slope and once with the default of the function.
+func TestFunctionsAreInlined(t *testing.T) {
+	attribute := func(name, ref string, slope float32) string {
+		b := append(text(1, name), number(20, 1)...)
+		if ref != "" {
+			return string(message(5, string(append(b, text(21, ref)...))))
+		}
+		b = protowire.AppendFixed32(protowire.AppendTag(b, 2, protowire.Fixed32Type), math.Float32bits(slope))
+		return string(message(5, string(b)))
+	}
+	node := func(operator, domain, out string, attributes string, inputs ...string) string {
+		b := []byte(attributes)
+		for _, name := range inputs {
+			b = append(b, text(1, name)...)
+		}
+		b = append(append(append(b, text(2, out)...), text(4, operator)...), text(7, domain)...)
+		return string(b)
+	}
+	defaultSlope := strings.TrimPrefix(attribute("slope", "", 0.5), "\x2a") // field 11 of a function, not 5 of a node
+	function := message(25, string(text(1, "Scaled")), string(text(10, "mine")), string(text(4, "a")), string(text(5, "b")),
+		"\x5a"+defaultSlope,
+		string(message(7, node("Add", "", "sum", "", "a", "a"))),
+		string(message(7, node("LeakyRelu", "", "b", attribute("alpha", "slope", 0), "sum"))),
+		string(message(9, string(number(2, 13)))))
+	model := append(modelOf(
+		string(message(1, node("Scaled", "mine", "t", attribute("slope", "", 0.25), "x"))),
+		string(message(1, node("Scaled", "mine", "y", "", "t")))), function...)
+	g, err := Read(model, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(g.Nodes) != 4 {
+		t.Fatalf("inlined to\n%s", g.Text())
+	}
+	results, err := op.Run(t.Context(), g, []*tensor.Tensor{tensor.Of([]float32{-8, 3}, 2)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := tensor.Values[float32](results[0]); !slices.Equal(got, []float32{-4, 12}) { // -8→-16·¼=-4→-8·½; 3→6→12
+		t.Errorf("y is %v", got)
+	}
+}
+
+// TestFunctionsThatCallEachOther must neither hang nor exhaust the memory.
+func TestFunctionsThatCallEachOther(t *testing.T) {
+	call := string(message(7, string(text(1, "a")), string(text(2, "b")), string(text(4, "F")), string(text(7, "mine"))))
+	function := message(25, string(text(1, "F")), string(text(10, "mine")), string(text(4, "a")), string(text(5, "b")), call)
+	node := string(message(1, string(text(1, "x")), string(text(2, "y")), string(text(4, "F")), string(text(7, "mine"))))
+	if _, err := Read(append(modelOf(node), function...), Options{}); err == nil || !strings.Contains(err.Error(), "deeper than") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -24,7 +24,28 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the list of conformance tests that pass")
 
-const passingFile = "testdata/passing.txt"
+// The lists that -update rewrites: tests that pass, and tests that do not with the operator and the cause.
+const (
+	passingFile   = "testdata/passing.txt"
+	remainingFile = "testdata/remaining.txt"
+)
+
+// causes says why tests of an operator do not pass.
+var causes = map[string]string{
+	"StringNormalizer": "strings", "StringConcat": "strings", "StringSplit": "strings", "RegexFullMatch": "strings", "Equal": "strings",
+	"TfIdfVectorizer": "strings", "LabelEncoder": "classical machine learning (ai.onnx.ml)",
+	"TreeEnsemble": "classical machine learning (ai.onnx.ml)", "ArrayFeatureExtractor": "classical machine learning (ai.onnx.ml)",
+	"Binarizer": "classical machine learning (ai.onnx.ml)", "SequenceConstruct": "sequences", "SequenceEmpty": "sequences", "SequenceInsert": "sequences",
+	"SequenceLength": "sequences", "SequenceMap": "sequences", "SequenceAt": "sequences", "SplitToSequence": "sequences",
+	"ConcatFromSequence": "sequences", "If": "sequences", "Loop": "sequences", "Identity": "sequences and optionals",
+	"OptionalGetElement": "optionals", "OptionalHasElement": "optionals", "Optional": "optionals", "Momentum": "training",
+	"Adagrad": "training", "Adam": "training", "Add": "training (gradients)", "Sub": "training (gradients)",
+	"BatchNormalization": "training", "Dropout": "training", "Bernoulli": "random numbers", "RandomUniformLike": "random numbers",
+	"ImageDecoder": "decodes image files: octet reads them as samples instead",
+	"Scan":         "operator set 8, whose Scan has a batch",
+	"Resize":       "ONNX's definition takes the length of the output before it is rounded",
+	"DFT":          "expects 2e-6 where the exact answer is 0",
+}
 
 // TestConformance runs ONNX's own node and simple tests through reader and interpreter. It fails if a test of the
 // checked-in list no longer passes; -update rewrites the list.
@@ -32,6 +53,7 @@ func TestConformance(t *testing.T) {
 	cases := readCases(t, testdata.Shared(t, "golden", "onnx_backend_tests_6be0677.tar.gz"))
 	var passing []string
 	failures := map[string][]string{}
+	var remaining strings.Builder
 	for _, name := range slices.Sorted(mapKeys(cases)) {
 		files := cases[name]
 		if files["model.onnx"] == nil {
@@ -39,6 +61,10 @@ func TestConformance(t *testing.T) {
 		}
 		if operator, err := runCase(t, files, false); err != nil {
 			failures[operator] = append(failures[operator], fmt.Sprintf("%s: %.200v", path.Base(name), err))
+			if causes[operator] == "" {
+				t.Errorf("%s (%s) does not pass, and the list of causes does not say why: %v", name, operator, err)
+			}
+			fmt.Fprintf(&remaining, "%s\t%s\t%s\n", name, operator, causes[operator])
 		} else {
 			passing = append(passing, name)
 		}
@@ -48,7 +74,8 @@ func TestConformance(t *testing.T) {
 		t.Logf("%s: %d fail\n  %s", operator, len(failures[operator]), strings.Join(failures[operator], "\n  "))
 	}
 	if *update {
-		if err := os.WriteFile(passingFile, []byte(strings.Join(passing, "\n")+"\n"), 0o644); err != nil {
+		if err := errors.Join(os.WriteFile(passingFile, []byte(strings.Join(passing, "\n")+"\n"), 0o644),
+			os.WriteFile(remainingFile, []byte(remaining.String()), 0o644)); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -72,6 +99,9 @@ func TestConformanceWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range strings.Fields(string(list)) {
+		if strings.Contains(name, "_flexattention") && !strings.HasSuffix(name, "_expanded") {
+			continue // a preview operator is not written
+		}
 		if operator, err := runCase(t, cases[name], true); err != nil {
 			t.Errorf("%s (%s): %v", name, operator, err)
 		}
