@@ -95,7 +95,7 @@ func Read(fsys fs.FS, name string, o LoadOptions) (*Model, error) {
 // readGraph reads a model of whichever format its content shows.
 func readGraph(data []byte, fsys fs.FS, name string, limits format.Limits) (*graph.Graph, error) {
 	if tflite.IsTFLite(data) {
-		return tflite.Read(data, tflite.Options{File: name, Limits: limits})
+		return tflite.Read(data, tflite.Options{File: name, Limits: limits, Arithmetic: MetadataArithmetic})
 	}
 	return onnx.Read(data, onnx.Options{File: name, External: fsys, Limits: limits})
 }

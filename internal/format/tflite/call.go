@@ -79,8 +79,17 @@ func (c *call) int64s(i int, suffix string) *graph.Value {
 	return wide
 }
 
-// arithmetic is the row that integer operators of the file follow.
-func arithmetic(t graph.Type) numeric.Arithmetic { return numeric.ONNX }
+// arithmetic is the row that an integer operator with such activations follows: TFLite's or, in files that name one, as
+// those that this package wrote, another.
+func (c *call) arithmetic(t graph.Type) numeric.Arithmetic {
+	switch {
+	case c.im.arithmetic != numeric.None:
+		return c.im.arithmetic
+	case t.DType == tensor.Int16:
+		return numeric.TFLite16x8
+	}
+	return numeric.TFLite
+}
 
 // quantized reports whether any of the values is.
 func quantized(vs []*graph.Value) bool {
@@ -154,9 +163,9 @@ func (c *call) onCodes(n *graph.Node) (after []*graph.Node, ok bool) {
 		// The file says that what is moved changes its scale.
 		outputs[i] = c.like(n.Inputs[0], "codes")
 		after = append(after, &graph.Node{Name: c.name(), Op: &op.Requantize{}, Inputs: outputs[i : i+1 : i+1],
-			Outputs: []*graph.Value{v}, Compute: graph.Integer, Arithmetic: arithmetic(x)})
+			Outputs: []*graph.Value{v}, Compute: graph.Integer, Arithmetic: c.arithmetic(x)})
 	}
-	n.Compute, n.Arithmetic, n.Outputs = graph.Integer, arithmetic(x), outputs
+	n.Compute, n.Arithmetic, n.Outputs = graph.Integer, c.arithmetic(x), outputs
 	return after, true
 }
 
@@ -208,7 +217,7 @@ func (c *call) onCodesOfWeights(n *graph.Node, form op.IntegerForm) bool {
 	if quantized(n.Outputs) {
 		return false
 	}
-	n.Compute, n.Arithmetic = graph.DynamicActivations, arithmetic(graph.Type{})
+	n.Compute, n.Arithmetic = graph.DynamicActivations, c.arithmetic(graph.Type{})
 	return true
 }
 

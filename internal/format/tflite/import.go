@@ -14,14 +14,17 @@ import (
 
 	"github.com/octet-nn/octet/internal/format"
 	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/tensor"
 )
 
 // Options say how a model is read. The zero value will do.
 type Options struct {
-	File   string // name of the file, for messages
-	Limits format.Limits
+	File string // name of the file, for messages
+	// Arithmetic is the key of the metadata that names the row of integer operators; without it they follow TFLite's.
+	Arithmetic string
+	Limits     format.Limits
 }
 
 // IsTFLite reports whether data looks like a TensorFlow Lite model.
@@ -51,7 +54,7 @@ func read(data []byte, o Options) (*graph.Graph, error) {
 		return nil, &format.Error{Offset: -1, Why: "the file has no graph", Next: "check that it is a complete model"}
 	}
 	main := &m.subgraphs[0]
-	im := &importer{limits: limits, data: data, model: m, main: main, names: map[string]bool{},
+	im := &importer{limits: limits, key: o.Arithmetic, data: data, model: m, main: main, names: map[string]bool{},
 		values: make([]*graph.Value, len(main.tensors)), broken: map[int]error{}, produced: map[int]bool{},
 		graph: &graph.Graph{Name: main.name}}
 	if im.facts, err = op.Infer(&graph.Graph{}); err != nil {
@@ -69,18 +72,20 @@ func read(data []byte, o Options) (*graph.Graph, error) {
 
 // importer holds what is known while a graph is built.
 type importer struct {
-	limits    format.Limits
-	data      []byte
-	model     *model
-	main      *subgraph
-	graph     *graph.Graph
-	facts     *op.Facts
-	values    []*graph.Value // by number of the tensor
-	names     map[string]bool
-	broken    map[int]error // tensors that cannot be used, and why
-	produced  map[int]bool  // tensors that exist: inputs, constants, results so far
-	variables int           // bytes of state
-	problems  []error
+	limits     format.Limits
+	key        string // of the metadata that names the arithmetic
+	data       []byte
+	model      *model
+	main       *subgraph
+	graph      *graph.Graph
+	facts      *op.Facts
+	values     []*graph.Value // by number of the tensor
+	names      map[string]bool
+	broken     map[int]error      // tensors that cannot be used, and why
+	produced   map[int]bool       // tensors that exist: inputs, constants, results so far
+	arithmetic numeric.Arithmetic // None: TFLite's own
+	variables  int                // bytes of state
+	problems   []error
 }
 
 func (im *importer) problem(offset int, node, text string, args ...any) {
@@ -108,6 +113,12 @@ func (im *importer) run() {
 		im.graph.Inputs = append(im.graph.Inputs, im.values[i])
 	}
 	im.metadata()
+	if name := im.graph.Metadata[im.key]; name != "" {
+		var err error
+		if im.arithmetic, err = numeric.ParseArithmetic(name); err != nil {
+			im.problem(-1, "", "metadata %q: %v", im.key, err)
+		}
+	}
 	for i := range im.main.operators {
 		im.operator(i, &im.main.operators[i])
 	}
