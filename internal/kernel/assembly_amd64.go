@@ -14,7 +14,11 @@ import (
 func gemmInt8Assembly() []gemmInt8Row {
 	return []gemmInt8Row{
 		{Name: "qu8s8_gemm_12x32c4__avx512vnni", Tier: cpu.AVX512VNNI, MR: 12, NR: 32, KR: 4,
-			Words: func(depth int) int { return 4 * depth }, Pack: pack32c4, tile: tileAVX512VNNI, requantizes: true},
+			Words: func(depth int) int { return 4 * depth }, Pack: pack32c4, tile: tileAVX512VNNI, requantizes: true, masks: true},
+		{Name: "qu8s8_gemm_6x16c4__avxvnni", Tier: cpu.AVXVNNI, MR: 6, NR: 16, KR: 4,
+			Words: func(depth int) int { return 2 * depth }, Pack: pack16c4, tile: tileAVXVNNI, requantizes: true},
+		{Name: "qu8s8_gemm_3x16c4__avx2", Tier: cpu.AVX2, MR: 3, NR: 16, KR: 4,
+			Words: func(depth int) int { return 4 * depth }, Pack: pack16c4Wide, tile: tileAVX2, requantizes: true},
 	}
 }
 
@@ -22,8 +26,9 @@ func gemmInt8Assembly() []gemmInt8Row {
 func gemmF32Assembly() []gemmF32Row {
 	return []gemmF32Row{
 		{Name: "f32_gemm_12x32c1__avx512", Tier: cpu.AVX512VNNI, MR: 12, NR: 32, KR: 1,
-			Words: func(depth int) int { return 32 * depth }, Pack: func(dst, panel []float32, depth int) { copy(dst, panel[:32*depth]) },
-			tile: tileAVX512},
+			Words: func(depth int) int { return 32 * depth }, Pack: packRows, tile: tileAVX512},
+		{Name: "f32_gemm_6x16c1__avx2", Tier: cpu.AVX2, MR: 6, NR: 16, KR: 1,
+			Words: func(depth int) int { return 16 * depth }, Pack: packRows, tile: tileAVX2},
 	}
 }
 
@@ -32,24 +37,39 @@ type tileKernel uint8
 
 const (
 	tileGeneric tileKernel = iota
-	tileAVX512VNNI
+	tileAVX2
+	tileAVXVNNI
 	tileAVX512
+	tileAVX512VNNI
 )
 
 // run computes a tile. The micro-kernels are called by name, not through a variable, so that the compiler knows that
 // the tile does not escape.
 func (r *gemmInt8Row) run(t *tileInt8) {
+	signed := t.flip != 0
 	switch r.tile {
 	case tileAVX512VNNI:
 		switch {
-		case t.columns > 16 && t.flip == 0:
-			tileInt8AVX512VNNI12x32(t)
+		case t.columns > 16 && signed:
+			tileInt8AVX512VNNIx12x32Signed(t)
 		case t.columns > 16:
-			tileInt8AVX512VNNI12x32Signed(t)
-		case t.flip == 0:
-			tileInt8AVX512VNNI12x16(t)
+			tileInt8AVX512VNNIx12x32(t)
+		case signed:
+			tileInt8AVX512VNNIx12x16Signed(t)
 		default:
-			tileInt8AVX512VNNI12x16Signed(t)
+			tileInt8AVX512VNNIx12x16(t)
+		}
+	case tileAVXVNNI:
+		if signed {
+			tileInt8AVXVNNIx6x16Signed(t)
+		} else {
+			tileInt8AVXVNNIx6x16(t)
+		}
+	case tileAVX2:
+		if signed {
+			tileInt8AVX2x3x16Signed(t)
+		} else {
+			tileInt8AVX2x3x16(t)
 		}
 	default:
 		tile4x12(t)
@@ -57,15 +77,27 @@ func (r *gemmInt8Row) run(t *tileInt8) {
 }
 
 func (r *gemmF32Row) run(t *tileF32) {
-	switch {
-	case r.tile == tileAVX512 && t.columns > 16:
-		tileF32AVX512x12x32(t)
-	case r.tile == tileAVX512:
-		tileF32AVX512x12x16(t)
+	switch r.tile {
+	case tileAVX512:
+		if t.columns > 16 {
+			tileF32AVX512x12x32(t)
+		} else {
+			tileF32AVX512x12x16(t)
+		}
+	case tileAVX2:
+		tileF32AVX2x6x16(t)
+		if t.columns < 16 {
+			for i := range t.rows {
+				copy(t.out[t.outStarts[i]:][:t.columns], t.acc[16*i:])
+			}
+		}
 	default:
 		tile4x4(t)
 	}
 }
+
+// packRows keeps a panel as it is: for each step in depth, the weights of its columns.
+func packRows(dst, panel []float32, _ int) { copy(dst, panel) }
 
 // pack32c4 packs, for each step of four in depth, the four weights of each of 32 columns.
 func pack32c4(dst []uint64, panel []int8, depth int) {
@@ -78,6 +110,38 @@ func pack32c4(dst []uint64, panel []int8, depth int) {
 		for i := range 4 {
 			for j, v := range panel[(4*k+i)*32:][:32] {
 				step[j][i] = v
+			}
+		}
+	}
+}
+
+// pack16c4 is pack32c4 for 16 columns.
+func pack16c4(dst []uint64, panel []int8, depth int) {
+	if depth == 0 {
+		return
+	}
+	steps := unsafe.Slice((*[16][4]int8)(unsafe.Pointer(&dst[:2*depth][0])), depth/4)
+	for k := range steps {
+		for i := range 4 {
+			for j, v := range panel[(4*k+i)*16:][:16] {
+				steps[k][j][i] = v
+			}
+		}
+	}
+}
+
+// pack16c4Wide packs weights as 16-bit integers. Of 8 columns, the first vector has 0, 1, 4 and 5, the second 2, 3, 6
+// and 7: adding neighbours of both in the instruction's own order leaves the columns in theirs.
+func pack16c4Wide(dst []uint64, panel []int8, depth int) {
+	if depth == 0 {
+		return
+	}
+	steps := unsafe.Slice((*[16][4]int16)(unsafe.Pointer(&dst[:4*depth][0])), depth/4)
+	for k := range steps {
+		for j := range 16 {
+			place := j&^7 | j&2<<1 | j&4>>1 | j&1
+			for i := range 4 {
+				steps[k][place][i] = int16(panel[(4*k+i)*16+j])
 			}
 		}
 	}

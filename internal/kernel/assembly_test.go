@@ -1,8 +1,15 @@
 package kernel
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
+
+	"github.com/octet-nn/octet/internal/cpu"
 )
 
 // The committed assembly is what the generator writes.
@@ -14,5 +21,92 @@ func TestGeneratedAssembly(t *testing.T) {
 	command.Dir = "_gen"
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+var (
+	byteLine = regexp.MustCompile(`(?m)^\t(BYTE \$0x[0-9a-f]{2}(?:; BYTE \$0x[0-9a-f]{2})*) // (.*)$`)
+	byteCode = regexp.MustCompile(`0x[0-9a-f]{2}`)
+	register = regexp.MustCompile(`%([xyz])mm(\d+)`)
+	listed   = regexp.MustCompile(`(?m)^ +[0-9a-f]+:\t(?:\{vex\} )?(\S+) *([^\n]*?) *$`)
+)
+
+// Instructions written as bytes are what their comments say, by the word of another disassembler.
+func TestBytesAreTheInstructionsTheyClaim(t *testing.T) {
+	files, err := filepath.Glob("*_amd64.s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := map[string]string{} // by bytes
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range byteLine.FindAllStringSubmatch(string(text), -1) {
+			claims[m[1]] = m[2]
+		}
+		if got, all := len(byteLine.FindAll(text, -1)), strings.Count(string(text), "\tBYTE"); got != all {
+			t.Errorf("%s: %d of %d lines of bytes do not say what they are", file, all-got, all)
+		}
+	}
+	objdump, err := exec.LookPath("objdump")
+	if err != nil {
+		t.Skipf("no objdump to check %d encodings", len(claims))
+	}
+	var code []byte
+	var want []string
+	for bytes, claim := range claims {
+		for _, hex := range byteCode.FindAllString(bytes, -1) {
+			b, err := strconv.ParseUint(hex[2:], 16, 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			code = append(code, byte(b))
+		}
+		want = append(want, claim)
+	}
+	binary := filepath.Join(t.TempDir(), "code")
+	if err := os.WriteFile(binary, code, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(objdump, "-D", "-b", "binary", "-m", "i386:x86-64", "--no-show-raw-insn", binary).CombinedOutput()
+	if err != nil {
+		t.Skipf("%s does not know amd64, %d encodings unchecked: %v\n%s", objdump, len(claims), err, out)
+	}
+	var got []string
+	for _, m := range listed.FindAllStringSubmatch(string(out), -1) {
+		operands := register.ReplaceAllStringFunc(m[2], func(r string) string { return strings.ToUpper(r[1:2]) + r[4:] })
+		got = append(got, strings.ToUpper(m[1])+" "+strings.ReplaceAll(operands, ",", ", "))
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		for i := range min(len(got), len(want)) {
+			if got[i] != want[i] {
+				t.Errorf("%q is %q", want[i], got[i])
+			}
+		}
+		t.Errorf("%d instructions claimed, %d found", len(want), len(got))
+	}
+}
+
+// No tier gets a kernel that needs more than the tier has, and every tier gets one.
+func TestTiersGetWhatTheyCanRun(t *testing.T) {
+	available := cpu.Available()
+	for tier := cpu.Generic; tier <= cpu.I8MM; tier++ {
+		s := For(tier)
+		for i, r := range []row{s.gemmInt8, s.gemmF32, s.depthwiseInt8, s.depthwiseF32} {
+			if !tier.Includes(r.needs()) {
+				t.Errorf("at tier %v, %s needs %v", tier, s.Names()[i], r.needs())
+			}
+		}
+	}
+	for _, r := range gemmInt8Table {
+		tested := false
+		for _, tier := range available {
+			tested = tested || For(tier).gemmInt8.Name == r.Name
+		}
+		if !tested {
+			t.Logf("this machine has no %v: %s is not run by the tests", r.Tier, r.Name)
+		}
 	}
 }

@@ -24,7 +24,7 @@ type tileF32 struct {
 	rows, columns        int
 	panel                []float32
 
-	bias            []float32 // of each column: where its sum begins
+	bias            []float32 // NR of them: where the sum of a column begins
 	least, greatest float32
 	out             []float32 // row i goes to out[outStarts[i]:], as many elements as there are columns
 	outStarts       []int

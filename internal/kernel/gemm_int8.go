@@ -17,8 +17,8 @@ type gemmInt8Row struct {
 	Pack func(dst []uint64, panel []int8, depth int)
 
 	tile tileKernel
-	// requantizes says that the tile can turn its sums into codes.
-	requantizes bool
+	// requantizes says that the tile can turn its sums into codes; masks, also where there are fewer columns than NR.
+	requantizes, masks bool
 }
 
 // tileInt8 is the product of up to MR rows with one packed panel of up to NR columns. Micro-kernels in assembly read
@@ -31,7 +31,7 @@ type tileInt8 struct {
 	flip                 byte // makes a code u8, by exclusive or
 	panel                []uint64
 
-	// The sum of a column begins with bias + correction·weightSum. Both have at least columns elements.
+	// The sum of a column begins with bias + correction·weightSum. Both have NR elements.
 	bias, weightSums []int32
 	correction       int32
 
@@ -40,7 +40,7 @@ type tileInt8 struct {
 	acc        []int32
 	out        []byte
 	outStarts  []int
-	multiplier []float32 // of each column
+	multiplier []float32 // NR of them
 	low, high  float32   // the limits of a code less the zero point
 	zeroPoint  int32
 	mask       uint32 // a bit for each column

@@ -30,8 +30,7 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 	mr, nr, perGroup := row.MR, row.NR, w.Filter.perGroup()
 	most := feed.rows()
 	acc := carve[float32](&scratch, mr*nr)
-	noBias := carve[float32](&scratch, nr)
-	clear(noBias)
+	bias := carve[float32](&scratch, nr)
 	starts := carve[int](&scratch, most)
 	outStarts := carve[int](&scratch, most)
 	runs := carve[int](&scratch, feed.window.KernelHeight)
@@ -55,10 +54,7 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 			t.mask = uint32(1<<t.columns - 1)
 			channel := group*perGroup + panel*nr
 			t.panel = w.panels[(group*w.groupPanels()+panel)*w.words:][:w.words]
-			t.bias = noBias
-			if b := p.epilogue.Bias; b != nil {
-				t.bias = b[channel:][:t.columns]
-			}
+			t.bias = columnsOf(bias, p.epilogue.Bias, channel, t.columns)
 			t.out = out[channel : outStarts[rows-1]+channel+t.columns]
 			for i := 0; i < rows; i += t.rows {
 				t.rows = evenRows(rows-i, mr)

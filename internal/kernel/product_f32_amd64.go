@@ -13,3 +13,8 @@ func tileF32AVX512x12x32(t *tileF32)
 //
 //go:noescape
 func tileF32AVX512x12x16(t *tileF32)
+
+// tileF32AVX2x6x16 is a tile of up to 6 rows and 16 columns.
+//
+//go:noescape
+func tileF32AVX2x6x16(t *tileF32)

@@ -29,7 +29,7 @@ func (p *productInt8) units() int { return p.split.units() }
 
 func (p *productInt8) scratch() int {
 	row, rows := p.weights.row, p.feed.rows()
-	return carved[int32](row.MR*row.NR) + carved[int32](row.NR) + carved[float32](row.NR) + carved[int32](rows) +
+	return carved[int32](row.MR*row.NR) + 2*carved[int32](row.NR) + carved[float32](row.NR) + carved[int32](rows) +
 		2*carved[int](rows) + carved[int](p.feed.window.KernelHeight) + carved[byte](p.feed.copied())
 }
 
@@ -38,27 +38,21 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 	mr, nr, perGroup := row.MR, row.NR, w.Filter.perGroup()
 	most := feed.rows()
 	acc := carve[int32](&scratch, mr*nr)
-	noBias := carve[int32](&scratch, nr)
-	clear(noBias)
-	sameMultiplier := carve[float32](&scratch, nr)
-	if m := p.epilogue.Multiplier; len(m) == 1 {
-		fill(sameMultiplier, m[0])
-	}
+	bias, weightSums := carve[int32](&scratch, nr), carve[int32](&scratch, nr)
+	multiplier := carve[float32](&scratch, nr)
 	rowSums := carve[int32](&scratch, most)
 	starts := carve[int](&scratch, most)
 	outStarts := carve[int](&scratch, most)
 	runs := carve[int](&scratch, feed.window.KernelHeight)
 	copies := carve[byte](&scratch, feed.copied())
 
-	codes := row.requantizes && out.Codes != nil && p.epilogue.Requantizer == nil && w.zero == nil
+	requantizes := row.requantizes && out.Codes != nil && p.epilogue.Requantizer == nil && w.zero == nil
 	t := tileInt8{runStarts: runs, runLength: feed.paddedRun(), correction: -p.zeroPoint, acc: acc}
 	if p.signed {
 		t.flip, t.correction = 0x80, t.correction-128
 	}
-	if codes {
-		e := p.epilogue
-		t.low, t.high, t.zeroPoint = float32(e.Lowest-e.ZeroPoint), float32(e.Highest-e.ZeroPoint), e.ZeroPoint
-	}
+	e := p.epilogue
+	t.low, t.high, t.zeroPoint = float32(e.Lowest-e.ZeroPoint), float32(e.Highest-e.ZeroPoint), e.ZeroPoint
 	var a []byte
 	previousLines, previousGroup := -1, -1
 	for unit := start; unit < end; unit++ {
@@ -83,24 +77,17 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 			channel := group*perGroup + column
 			t.panel = w.panels[(group*w.groupPanels()+panel)*w.words:][:w.words]
 			// Σ(a−za)(w−zw) = Σ a·w − zw·Σ a − za·Σ(w−zw): the last term and the bias are known per column.
-			t.weightSums = w.sums[channel:][:t.columns]
-			t.bias = noBias
-			if bias := p.epilogue.Bias; bias != nil {
-				t.bias = bias[channel:][:t.columns]
-			}
+			t.weightSums = columnsOf(weightSums, w.sums, channel, t.columns)
+			t.bias = columnsOf(bias, e.Bias, channel, t.columns)
+			codes := requantizes && (row.masks || t.columns == nr)
+			t.out = nil
 			if codes {
-				t.multiplier = sameMultiplier
-				if m := p.epilogue.Multiplier; len(m) > 1 {
-					t.multiplier = m[channel:][:t.columns]
-				}
+				t.multiplier = columnsOf(multiplier, e.Multiplier, channel, t.columns)
 				t.out = out.Codes[channel : outStarts[rows-1]+channel+t.columns]
 			}
 			for i := 0; i < rows; i += t.rows {
 				t.rows = evenRows(rows-i, mr)
-				t.rowStarts = starts[i:]
-				if codes {
-					t.outStarts = outStarts[i:]
-				}
+				t.rowStarts, t.outStarts = starts[i:], outStarts[i:]
 				row.run(&t)
 				if codes {
 					continue
@@ -112,11 +99,27 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 							sums[j] -= w.zero[channel+j] * rowSums[i+r]
 						}
 					}
-					p.epilogue.apply(out, outStarts[i+r]+channel, channel, sums)
+					e.apply(out, outStarts[i+r]+channel, channel, sums)
 				}
 			}
 		}
 	}
+}
+
+// columnsOf is the entries of the columns of a panel from channel on, as many as memory has elements: where there are
+// fewer columns, or all have the same entry, or there are none (zeros), it is memory.
+func columnsOf[T int32 | float32](memory, entries []T, channel, columns int) []T {
+	switch {
+	case len(entries) == 0:
+		clear(memory)
+	case len(entries) == 1:
+		fill(memory, entries[0])
+	case columns == len(memory):
+		return entries[channel:][:columns]
+	default:
+		clear(memory[copy(memory, entries[channel:][:columns]):])
+	}
+	return memory
 }
 
 // sumRows sums the codes, flipped to u8, of each row.

@@ -4,22 +4,42 @@
 
 package kernel
 
-// tileInt8AVX512VNNI12x32 is a tile of up to 12 rows and 32 columns.
+// tileInt8AVX512VNNIx12x32 is a tile of up to 12 rows of u8 codes and 32 columns.
 //
 //go:noescape
-func tileInt8AVX512VNNI12x32(t *tileInt8)
+func tileInt8AVX512VNNIx12x32(t *tileInt8)
 
-// tileInt8AVX512VNNI12x16 is a tile of up to 12 rows and 16 columns.
+// tileInt8AVX512VNNIx12x16 is a tile of up to 12 rows of u8 codes and 16 columns.
 //
 //go:noescape
-func tileInt8AVX512VNNI12x16(t *tileInt8)
+func tileInt8AVX512VNNIx12x16(t *tileInt8)
 
-// tileInt8AVX512VNNI12x32Signed is a tile of up to 12 rows of s8 codes and 32 columns.
+// tileInt8AVXVNNIx6x16 is a tile of up to 6 rows of u8 codes and 16 columns.
 //
 //go:noescape
-func tileInt8AVX512VNNI12x32Signed(t *tileInt8)
+func tileInt8AVXVNNIx6x16(t *tileInt8)
 
-// tileInt8AVX512VNNI12x16Signed is a tile of up to 12 rows of s8 codes and 16 columns.
+// tileInt8AVX2x3x16 is a tile of up to 3 rows of u8 codes and 16 columns.
 //
 //go:noescape
-func tileInt8AVX512VNNI12x16Signed(t *tileInt8)
+func tileInt8AVX2x3x16(t *tileInt8)
+
+// tileInt8AVX512VNNIx12x32Signed is a tile of up to 12 rows of s8 codes and 32 columns.
+//
+//go:noescape
+func tileInt8AVX512VNNIx12x32Signed(t *tileInt8)
+
+// tileInt8AVX512VNNIx12x16Signed is a tile of up to 12 rows of s8 codes and 16 columns.
+//
+//go:noescape
+func tileInt8AVX512VNNIx12x16Signed(t *tileInt8)
+
+// tileInt8AVXVNNIx6x16Signed is a tile of up to 6 rows of s8 codes and 16 columns.
+//
+//go:noescape
+func tileInt8AVXVNNIx6x16Signed(t *tileInt8)
+
+// tileInt8AVX2x3x16Signed is a tile of up to 3 rows of s8 codes and 16 columns.
+//
+//go:noescape
+func tileInt8AVX2x3x16Signed(t *tileInt8)

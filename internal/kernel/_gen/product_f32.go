@@ -11,6 +11,8 @@ func productF32(f *file) {
 		f.function(name, "(t *tileF32)", doc, 24, 8)
 		f.byRows(tileF32, 12, func(rows int) { avx512(f, rows, vectors) })
 	}
+	f.function("tileF32AVX2x6x16", "(t *tileF32)", "tileF32AVX2x6x16 is a tile of up to 6 rows and 16 columns.", 24, 8)
+	f.byRows(tileF32, 6, func(rows int) { avx2F32(f, rows) })
 }
 
 // avx512 writes a tile whose sums are registers 0 to rows·vectors−1, row by row. Registers 24 and 25 are weights, 26 to

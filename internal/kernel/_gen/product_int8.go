@@ -6,16 +6,22 @@ const tileInt8 = "tileInt8"
 
 func productInt8(f *file) {
 	for _, flip := range []bool{false, true} {
+		suffix, codes := "", "u8"
+		if flip {
+			suffix, codes = "Signed", "s8"
+		}
 		for _, vectors := range []int{2, 1} {
-			name := fmt.Sprintf("tileInt8AVX512VNNI%dx%d", 12, 16*vectors)
-			doc := fmt.Sprintf("%s is a tile of up to 12 rows and %d columns.", name, 16*vectors)
-			if flip {
-				name += "Signed"
-				doc = fmt.Sprintf("%s is a tile of up to 12 rows of s8 codes and %d columns.", name, 16*vectors)
-			}
+			name := fmt.Sprintf("tileInt8AVX512VNNIx12x%d%s", 16*vectors, suffix)
+			doc := fmt.Sprintf("%s is a tile of up to 12 rows of %s codes and %d columns.", name, codes, 16*vectors)
 			f.function(name, "(t *tileInt8)", doc, 24, 8)
 			f.byRows(tileInt8, 12, func(rows int) { avx512vnni(f, rows, vectors, flip) })
 		}
+		name := "tileInt8AVXVNNIx6x16" + suffix
+		f.function(name, "(t *tileInt8)", name+" is a tile of up to 6 rows of "+codes+" codes and 16 columns.", 24, 8)
+		f.byRows(tileInt8, 6, func(rows int) { avxVNNI(f, rows, flip) })
+		name = "tileInt8AVX2x3x16" + suffix
+		f.function(name, "(t *tileInt8)", name+" is a tile of up to 3 rows of "+codes+" codes and 16 columns.", 24, 8)
+		f.byRows(tileInt8, 3, func(rows int) { avx2Int8(f, rows, flip) })
 	}
 }
 
