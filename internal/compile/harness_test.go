@@ -20,6 +20,8 @@ type sketch struct {
 	count  int
 	values map[*graph.Value]*tensor.Tensor // of inputs, where a test has values of its own
 	row    numeric.Arithmetic              // of nodes that are not float
+
+	noKernel bool // there is only the reference for it
 }
 
 func newSketch(t testing.TB, seed uint64) *sketch {

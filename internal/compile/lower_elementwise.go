@@ -2,6 +2,7 @@ package compile
 
 import (
 	"context"
+	"slices"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/kernel"
@@ -100,7 +101,10 @@ func (c *planning) binaryByRow(f kernel.BinaryOp, shape kernel.Broadcast, signed
 func lowerBinaryThroughFloat(f kernel.BinaryOp) func(*builder, *graph.Node) (prepared, error) {
 	return func(_ *builder, n *graph.Node) (prepared, error) {
 		y, ok := codesOf(n.Outputs[0])
-		if len(n.Inputs) != 2 || !ok || n.Arithmetic != numeric.ONNX {
+		if len(n.Inputs) != 2 || !ok {
+			return nil, nil
+		}
+		if compares := f == kernel.Max || f == kernel.Min; n.Arithmetic != numeric.ONNX && !(compares && sameQuant(n)) {
 			return nil, nil
 		}
 		for _, v := range n.Inputs {
@@ -120,6 +124,12 @@ func lowerBinaryThroughFloat(f kernel.BinaryOp) func(*builder, *graph.Node) (pre
 			return nil
 		}, nil
 	}
+}
+
+// sameQuant reports whether all operands are quantized like the result: then comparing them rounds nothing.
+func sameQuant(n *graph.Node) bool {
+	y := n.Outputs[0].Type
+	return !slices.ContainsFunc(n.Inputs, func(v *graph.Value) bool { return v.Type.DType != y.DType || !v.Type.Quant.Equal(y.Quant) })
 }
 
 // real is operand i as floats: its place, or, if it is codes, a temporary one that a step fills.

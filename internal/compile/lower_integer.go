@@ -62,7 +62,8 @@ func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp
 	if !ok {
 		return nil, false
 	}
-	out = clamped(out, y, clamp)
+	limited := op.OutputCodes(n, clamp)
+	out.lowest, out.highest = limited.Lowest, limited.Highest
 	if n.Arithmetic == numeric.ONNX {
 		p.epilogue.Multiplier = make([]float32, len(q.Scale))
 		for i, s := range q.Scale {
@@ -70,9 +71,9 @@ func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp
 		}
 	} else {
 		p.epilogue.Requantizer = make([]numeric.Requantizer, len(q.Scale))
-		layer, input, output := op.LayerOf(n, w.Const.Shape()), op.InputCodes(n, 0), op.OutputCodes(n, clamp)
+		layer, input := op.LayerOf(n, w.Const.Shape()), op.InputCodes(n, 0)
 		for i, s := range q.Scale {
-			p.epilogue.Requantizer[i] = n.Arithmetic.Requantizer(layer, input, s, output)
+			p.epilogue.Requantizer[i] = n.Arithmetic.Requantizer(layer, input, s, limited)
 		}
 	}
 	p.epilogue.ZeroPoint, p.epilogue.Lowest, p.epilogue.Highest = out.ZeroPoint, out.lowest, out.highest

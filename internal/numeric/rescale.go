@@ -62,6 +62,14 @@ func newRequantizer(s rescaling, a, b, y float32) Requantizer {
 	return Requantizer{s.form, float32(real), NewFixedPoint(real)}
 }
 
+// ForShortSums is what the row does to sums of 32 bits, which 16-bit activations have if their bias has 32 bits.
+func (r Requantizer) ForShortSums() Requantizer {
+	if r.form == fixedNarrow {
+		r.form = fixedHalfAway
+	}
+	return r
+}
+
 // Code is the output code of a sum.
 func (r *Requantizer) Code(sum int64, zeroPoint, lowest, highest int32) int32 {
 	switch r.form {

@@ -1,6 +1,9 @@
 package numeric
 
-import "math"
+import (
+	"math"
+	"math/bits"
+)
 
 // softmaxForm is how a row computes the softmax of codes.
 type softmaxForm uint8
@@ -9,7 +12,7 @@ const (
 	softmaxReal      softmaxForm = iota // SoftmaxTerm and SoftmaxCode
 	softmaxTruncated                    // MACE: float32, truncated, below 32 classes; else fixed point in 1/256
 	softmaxTable                        // float32 exponentials times the reciprocal of their sum and of the scale
-	softmaxFixed                        // gemmlowp's fixed point
+	softmaxFixed                        // gemmlowp's fixed point; of 16-bit codes by interpolated tables
 )
 
 // Softmax computes rows of codes of a softmax.
@@ -34,7 +37,9 @@ func (s *Softmax) Row(out, in []int32) {
 		s.fixed256(out, in, most)
 	case s.form == softmaxTable && !s.y.wide():
 		s.table(out, in, most)
-	case s.form == softmaxFixed && !s.x.wide():
+	case s.form == softmaxFixed && s.x.wide():
+		s.wide(out, in, most)
+	case s.form == softmaxFixed:
 		s.fixed(out, in, most)
 	default:
 		s.real(out, in, most)
@@ -117,9 +122,9 @@ func (s *Softmax) fixed(out, in []int32, most int32) {
 	m := NewFixedPoint(min(float64(s.x.Scale)*(1<<(31-deltaBits)), math.MaxInt32))
 	// The greatest difference that does not overflow once it is multiplied.
 	radius := int32(math.Floor(float64((1<<deltaBits)-1) * math.Ldexp(1, 31-deltaBits) / math.Ldexp(1, m.Shift)))
-	bits := 8
+	width := 8
 	if s.y.wide() {
-		bits = 16
+		width = 16
 	}
 	exp := func(q int32) (int32, bool) {
 		delta := q - most
@@ -138,8 +143,62 @@ func (s *Softmax) fixed(out, in []int32, most int32) {
 	for i, q := range in {
 		code := int32(0)
 		if e, ok := exp(q); ok {
-			code = ShiftHalfAway(DoublingHighMultiply(reciprocal, e), over+31-bits)
+			code = ShiftHalfAway(DoublingHighMultiply(reciprocal, e), over+31-width)
 		}
 		out[i] = s.y.limit(int64(code) + int64(s.y.ZeroPoint))
 	}
+}
+
+// wide is TFLite's softmax of 16-bit codes: exponentials of differences in [−10, 0] and the reciprocal of their sum are
+// interpolated in tables, both with 15 fractional bits.
+func (s *Softmax) wide(out, in []int32, most int32) {
+	m := NewFixedPoint(float64(s.x.Scale) * 65535 / 10)
+	exp := func(q int32) int32 {
+		return interpolate(&expTable, saturate16(m.HalfAway(q-most)+math.MaxInt16))
+	}
+	var sum int32
+	for _, q := range in {
+		sum += exp(q)
+	}
+	// The sum shifted into [1, 2), of which the table wants the fraction, with 16 bits and without the middle.
+	zeros := bits.LeadingZeros32(uint32(sum))
+	shifted := int32((int64(sum)<<(zeros-1) + 1<<13) >> 14)
+	reciprocal := interpolate(&reciprocalTable, saturate16(shifted-(1<<15+1<<16)))
+	for i, q := range in {
+		shift := 31 - zeros
+		code := (int64(exp(q))*int64(reciprocal) + 1<<shift>>1) >> shift
+		out[i] = s.y.limit(code + int64(s.y.ZeroPoint))
+	}
+}
+
+// interpolationTable is a function at 513 places, with 15 fractional bits, for 16-bit arguments from the lowest up.
+type interpolationTable [513]int32
+
+var (
+	expTable        = newInterpolationTable(-10, 0, Exp)
+	reciprocalTable = newInterpolationTable(0, 1, func(x float64) float64 { return 1 / (1 + x) })
+)
+
+// newInterpolationTable makes a table of f between least and greatest. Entries are moved by half of the error that
+// interpolation makes in the middle of a step.
+func newInterpolationTable(least, greatest float64, f func(float64) float64) interpolationTable {
+	const one = 1 << 15
+	step := (greatest - least) / 512
+	clamp := func(x float64) int32 { return int32(min(max(x, math.MinInt16), math.MaxInt16)) }
+	var table interpolationTable
+	for i := range 512 {
+		x := least + float64(float64(i)*step)
+		sample := math.Round(f(x) * one)
+		middle := math.Round((float64(f(least+float64(float64(i+1)*step))*one) + sample) / 2)
+		bias := math.Round((middle - math.Round(f(x+step/2)*one)) / 2)
+		table[i] = clamp(sample - bias)
+	}
+	table[512] = clamp(math.Round(f(greatest) * one))
+	return table
+}
+
+// interpolate looks up a 16-bit argument.
+func interpolate(table *interpolationTable, x int32) int32 {
+	i, rest := 256+x>>7, x&0x7f
+	return table[i] + ((table[i+1]-table[i])*rest+64)>>7
 }

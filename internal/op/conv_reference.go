@@ -25,7 +25,7 @@ func (o *Conv) Evaluate(c *Evaluation) error {
 	groups := o.Groups()
 	if p.integer {
 		x := channelsLast(p.xi, o.Layout, batch, channels, s.inCount)
-		sums := convolve[int32, int32](x, filterRows(p.wi, c.In(1).Shape(), o.Filter), batch, groups, f, s)
+		sums := convolve[int32, int64](x, filterRows(p.wi, c.In(1).Shape(), o.Filter), batch, groups, f, s)
 		setSums(c, p, sums, o.Layout, batch, f.outputs, s.out)
 		return nil
 	}
@@ -88,7 +88,7 @@ func rowMajor(shape []int) []int {
 // convolve sums the products: x is batch, position, channel; w is output channel, kernel position, input channel of
 // the group; the result is batch, position, output channel. A product of two float32 is exact in float64, so only the
 // sum rounds.
-func convolve[T float32 | int32, A float64 | int32](x, w []T, batch, groups int, f filterSizes, s slide) []A {
+func convolve[T float32 | int32, A float64 | int32 | int64](x, w []T, batch, groups int, f filterSizes, s slide) []A {
 	channels := f.inputs * groups
 	perGroup := f.outputs / groups
 	row := product(f.kernel) * f.inputs

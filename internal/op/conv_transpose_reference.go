@@ -32,7 +32,7 @@ func (o *ConvTranspose) Evaluate(c *Evaluation) error {
 	}
 	if p.integer {
 		x := channelsLast(p.xi, o.Layout, batch, channels, s.outCount)
-		sums := convolveTransposed[int32, int32](x, transposedRows(o, p.wi, c.In(1).Shape(), f), batch, groups, f, s)
+		sums := convolveTransposed[int32, int64](x, transposedRows(o, p.wi, c.In(1).Shape(), f), batch, groups, f, s)
 		setSums(c, p, sums, o.Layout, batch, f.outputs, s.in)
 		return nil
 	}
@@ -85,7 +85,7 @@ func transposedRows[T any](o *ConvTranspose, w []T, shape []int, f filterSizes) 
 // convolveTransposed sums the products: x is batch, position, channel; w is input channel of all groups, kernel
 // position, output channel of the group; the result is batch, position, output channel. A product of two float32 is
 // exact in float64, so only the sum rounds.
-func convolveTransposed[T float32 | int32, A float64 | int32](x, w []T, batch, groups int, f filterSizes, s slide) []A {
+func convolveTransposed[T float32 | int32, A float64 | int64](x, w []T, batch, groups int, f filterSizes, s slide) []A {
 	channels, perGroup := f.inputs*groups, f.outputs/groups
 	row := product(f.kernel) * perGroup
 	sums := make([]A, batch*s.inCount*f.outputs)

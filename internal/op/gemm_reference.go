@@ -65,7 +65,7 @@ func (o *Gemm) Evaluate(c *Evaluation) error {
 	if !o.TransB {
 		right = swapInner(right, 1, k, n)
 	}
-	finishProducts(c, p, matrixProduct[int32, int32](p.xi, right, m, n, k), []int{m, n})
+	finishProducts(c, p, matrixProduct[int32, int64](p.xi, right, m, n, k), []int{m, n})
 	return nil
 }
 
@@ -110,13 +110,18 @@ func (o *Gemm) addend(c *Evaluation, m, n int) (func(i int) float32, error) {
 }
 
 // finishProducts rounds exact sums, the last axis being the output channel, and sets output 0.
-func finishProducts(c *Evaluation, p *products, sums []int32, shape []int) {
-	channels := shape[len(shape)-1]
+func finishProducts(c *Evaluation, p *products, sums []int64, shape []int) {
+	setResults(c, p, sums, shape, shape[len(shape)-1])
+}
+
+// setResults rounds exact sums, which belong to channels in turn, and sets output 0.
+func setResults(c *Evaluation, p *products, sums []int64, shape []int, channels int) {
 	if c.Node.Compute == graph.Integer {
+		codes := make([]int32, len(sums))
 		for i, sum := range sums {
-			sums[i] = p.code(sum, i%channels)
+			codes[i] = p.code(sum, i%channels)
 		}
-		c.SetCodes(0, shape, sums)
+		c.SetCodes(0, shape, codes)
 		return
 	}
 	values := make([]float32, len(sums))
@@ -207,21 +212,13 @@ func (o *MatMul) Evaluate(c *Evaluation) error {
 		c.SetFloats(0, shape, values)
 		return nil
 	}
-	sums := make([]int32, 0, product(shape))
+	sums := make([]int64, 0, product(shape))
 	each(func(_, i, j int) {
 		right := swapInner(p.wi[j*k*n:(j+1)*k*n], 1, k, n)
-		sums = append(sums, matrixProduct[int32, int32](p.xi[i*m*k:(i+1)*m*k], right, m, n, k)...)
+		sums = append(sums, matrixProduct[int32, int64](p.xi[i*m*k:(i+1)*m*k], right, m, n, k)...)
 	})
 	if len(c.In(1).Shape()) == 1 { // the column that was added is not an axis of the result
-		values := sums
-		if c.Node.Compute == graph.Integer {
-			for i, sum := range values {
-				values[i] = p.code(sum, 0)
-			}
-			c.SetCodes(0, shape, values)
-			return nil
-		}
-		c.SetFloats(0, shape, convert(values, func(sum int32) float32 { return p.realOfSum(sum, 0) }))
+		setResults(c, p, sums, shape, 1)
 		return nil
 	}
 	finishProducts(c, p, sums, shape)

@@ -15,11 +15,12 @@ type products struct {
 	node    *graph.Node
 	clamp   *Clamp
 	integer bool
+	wide    bool // sums have 64 bits, otherwise 32: codes have 16, and the bias, if there is one, 64
 	// float operands, or codes less their zero points
 	x, w      []float32
 	xi, wi    []int32
 	bias      []float32 // added to the real result; nil if there is none
-	biasCodes []int32   // added to the exact sum
+	biasCodes []int64   // added to the exact sum
 	scale     []float32 // s_x·s_w of each channel or one for all
 	// of a quantized result
 	requantizer           []numeric.Requantizer // of each channel or one for all
@@ -60,12 +61,16 @@ func readProducts(c *Evaluation, clamp *Clamp) (*products, error) {
 		p.requantizer = convert(qw.Scale, func(s float32) numeric.Requantizer {
 			return c.Node.Arithmetic.Requantizer(layer, in, s, out)
 		})
-		p.zero = qy.ZeroPoint[0]
-		p.lowest, p.highest = CodeLimits(c.Node.Outputs[0].Type, clamp)
+		p.zero, p.lowest, p.highest = out.ZeroPoint, out.Lowest, out.Highest
+		p.wide = x.DType().Bits() > 8
 	}
 	if b := c.In(2); b != nil {
-		if b.DType() == tensor.Int32 {
-			p.biasCodes = Int32s(b)
+		if b.DType().IsInteger() {
+			p.biasCodes = Int64s(b)
+			if p.wide && b.DType() == tensor.Int32 {
+				p.wide = false
+				p.requantizer = convert(p.requantizer, numeric.Requantizer.ForShortSums)
+			}
 		} else {
 			p.bias = Float32s(b)
 		}
@@ -109,8 +114,12 @@ func LayerOf(n *graph.Node, weights []int) numeric.Layer {
 // OutputCodes describes the codes of output 0 of a node, which is quantized per tensor, limited by a fused clamp.
 func OutputCodes(n *graph.Node, clamp *Clamp) numeric.Codes {
 	t := n.Outputs[0].Type
-	lowest, highest := CodeLimits(t, clamp)
-	return numeric.Codes{Scale: t.Quant.Scale[0], ZeroPoint: t.Quant.ZeroPoint[0], Lowest: lowest, Highest: highest}
+	lowest, highest := t.Quant.Limits(t.DType)
+	y := numeric.Codes{Scale: t.Quant.Scale[0], ZeroPoint: t.Quant.ZeroPoint[0], Lowest: lowest, Highest: highest}
+	if clamp != nil {
+		y.Lowest, y.Highest = n.Arithmetic.Quantize(clamp.Min, y), n.Arithmetic.Quantize(clamp.Max, y)
+	}
+	return y
 }
 
 // InputCodes describes the codes of operand i of a node, which is quantized per tensor.
@@ -159,7 +168,7 @@ func (p *products) real(sum float64, channel int) float32 {
 }
 
 // realOfSum is the float result of an exact integer sum.
-func (p *products) realOfSum(sum int32, channel int) float32 {
+func (p *products) realOfSum(sum int64, channel int) float32 {
 	if p.biasCodes != nil {
 		sum += at(p.biasCodes, channel)
 	}
@@ -167,25 +176,28 @@ func (p *products) realOfSum(sum int32, channel int) float32 {
 	if p.bias != nil {
 		bias = at(p.bias, channel)
 	}
-	return p.clamp.Apply(numeric.SumToFloat(sum, at(p.scale, channel), bias))
+	return p.clamp.Apply(numeric.SumToFloat(int32(sum), at(p.scale, channel), bias))
 }
 
 // code is the quantized result of an exact integer sum.
-func (p *products) code(sum int32, channel int) int32 {
+func (p *products) code(sum int64, channel int) int32 {
 	if p.biasCodes != nil {
 		sum += at(p.biasCodes, channel)
 	}
 	r := at(p.requantizer, channel)
-	return r.Code(int64(sum), p.zero, p.lowest, p.highest)
+	if !p.wide {
+		sum = int64(int32(sum))
+	}
+	return r.Code(sum, p.zero, p.lowest, p.highest)
 }
 
 // setSums rounds sums in the order batch, position, channel and sets output 0 in the order of the layout.
-func setSums[A float64 | int32](c *Evaluation, p *products, sums []A, l Layout, batch, channels int, spatial []int) {
+func setSums[A float64 | int64](c *Evaluation, p *products, sums []A, l Layout, batch, channels int, spatial []int) {
 	shape, positions := layoutSizes(l, batch, channels, spatial), product(spatial)
 	if c.Node.Compute == graph.Integer {
 		codes := make([]int32, len(sums))
 		for i, sum := range sums {
-			codes[i] = p.code(int32(sum), i%channels)
+			codes[i] = p.code(int64(sum), i%channels)
 		}
 		c.SetCodes(0, shape, fromChannelsLast(codes, l, batch, channels, positions))
 		return
@@ -193,7 +205,7 @@ func setSums[A float64 | int32](c *Evaluation, p *products, sums []A, l Layout, 
 	values := make([]float32, len(sums))
 	for i, sum := range sums {
 		if p.integer {
-			values[i] = p.realOfSum(int32(sum), i%channels)
+			values[i] = p.realOfSum(int64(sum), i%channels)
 		} else {
 			values[i] = p.real(float64(sum), i%channels)
 		}
