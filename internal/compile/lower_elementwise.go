@@ -40,6 +40,7 @@ func lowerBinary(f kernel.BinaryOp) func(*builder, *graph.Node) (prepared, error
 }
 
 func (c *planning) binaryFloat(k kernel.BinaryF32, y, a, b *place) (err error) {
+	k.Vector = c.program.vector
 	if k.Shape, err = kernel.NewBroadcast(y.shape, a.shape, b.shape); err != nil {
 		return err
 	}
@@ -77,6 +78,7 @@ func lowerBinaryInteger(f kernel.BinaryOp) func(*builder, *graph.Node) (prepared
 				return nil
 			}
 			k := kernel.NewBinaryInt8(f, shape, a.Int8Operand, b.Int8Operand, y.Scale, y.ZeroPoint, y.lowest, y.highest)
+			k.Vector = c.program.vector
 			emitBinary[byte](c, "binary_int8", k, out, left, right)
 			return nil
 		}, nil
@@ -147,28 +149,29 @@ func (c *planning) real(i int) *place {
 
 func (c *planning) dequantize(y, x *place, q codes) {
 	c.emitElements("dequantize", y.len(), func(m *runtime.Memory) func(begin, end int) {
-		out, in := data[float32](m, y), data[byte](m, x)
-		return func(begin, end int) { kernel.Dequantize(out[begin:end], in[begin:end], q.Int8Operand) }
+		vector, out, in := c.program.vector, data[float32](m, y), data[byte](m, x)
+		return func(begin, end int) { vector.Dequantize(out[begin:end], in[begin:end], q.Int8Operand) }
 	})
 }
 
 func (c *planning) quantize(y, x *place, q codes) {
 	c.emitElements("quantize", y.len(), func(m *runtime.Memory) func(begin, end int) {
-		out, in := data[byte](m, y), data[float32](m, x)
+		vector, out, in := c.program.vector, data[byte](m, y), data[float32](m, x)
 		return func(begin, end int) {
-			kernel.Quantize(out[begin:end], in[begin:end], q.Scale, q.ZeroPoint, q.lowest, q.highest)
+			vector.Quantize(out[begin:end], in[begin:end], q.Scale, q.ZeroPoint, q.lowest, q.highest)
 		}
 	})
 }
 
 // lowerFunction is any function of one float operand: by the kernel of its own if there is one, else element by element.
-func lowerFunction(_ *builder, n *graph.Node) (prepared, error) {
+func lowerFunction(b *builder, n *graph.Node) (prepared, error) {
 	o, ok := n.Op.(op.Unary)
 	if !ok || !isFloat32(n.Input(0)) {
 		return nil, nil
 	}
 	name, run := "unary_f32", (func(dst, src []float32))(nil)
 	if k, ok := unaryKernel(n); ok {
+		k.Vector = b.kernels.Vector()
 		run = k.Run
 	} else {
 		for _, v := range n.Inputs[1:] {

@@ -130,14 +130,14 @@ func (p *integerProduct) emitDynamic(c *planning, name string, x, y *place, make
 	q := c.temporary(tensor.Uint8, x.len())
 	size := make(kernel.Int8Operand{Scale: 1}, p.epilogue).Scratch()
 	c.emit(name, size, func(m *runtime.Memory) runtime.Work {
-		in, stored, scratch, out := data[float32](m, x), data[byte](m, q), m.Scratch(size), destination(m, y)
+		vector, in, stored, scratch, out := c.program.vector, data[float32](m, x), data[byte](m, q), m.Scratch(size), destination(m, y)
 		epilogue := p.epilogue
 		epilogue.Multiplier = append([]float32{}, p.scales...)
 		k := make(kernel.Int8Operand{Scale: 1}, epilogue)
 		zeroPoint := zeroPointOf(k)
 		prepare := func() {
 			scale, zero := numeric.DynamicRange(kernel.Extremes(in))
-			kernel.Quantize(stored, in, scale, zero, 0, 255)
+			vector.Quantize(stored, in, scale, zero, 0, 255)
 			*zeroPoint = zero
 			for i, s := range p.scales {
 				epilogue.Multiplier[i] = scale * s

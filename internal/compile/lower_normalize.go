@@ -150,14 +150,14 @@ func lowerFakeQuantize(b *builder, n *graph.Node) (prepared, error) {
 		}
 		codes := c.temporary(tensor.Uint8, x.len())
 		c.emitElements("fake_quantize", x.len(), func(m *runtime.Memory) func(begin, end int) {
-			out, in, stored := data[float32](m, y), data[float32](m, x), data[byte](m, codes)
+			vector, out, in, stored := c.program.vector, data[float32](m, y), data[float32](m, x), data[byte](m, codes)
 			return func(begin, end int) {
 				for at := begin; at < end; {
 					run := at / inner
 					stop := min((run+1)*inner, end)
 					scale, zero := scales[run%channels], zeros[run%channels]
-					kernel.Quantize(stored[at:stop], in[at:stop], scale, zero, lowest, highest)
-					kernel.Dequantize(out[at:stop], stored[at:stop], kernel.Int8Operand{Signed: o.Signed, ZeroPoint: zero, Scale: scale})
+					vector.Quantize(stored[at:stop], in[at:stop], scale, zero, lowest, highest)
+					vector.Dequantize(out[at:stop], stored[at:stop], kernel.Int8Operand{Signed: o.Signed, ZeroPoint: zero, Scale: scale})
 					at = stop
 				}
 			}

@@ -59,7 +59,7 @@ func lowerMaxPool(_ *builder, n *graph.Node) (prepared, error) {
 			if err != nil {
 				return err
 			}
-			emitScratched[float32, float32](c, "max_pool_f32", &kernel.MaxPoolF32{Window: p.window(x, y).Window}, y, x)
+			emitScratched[float32, float32](c, "max_pool_f32", &kernel.MaxPoolF32{Vector: c.program.vector, Window: p.window(x, y).Window}, y, x)
 			return finish()
 		}, nil
 	}
@@ -75,7 +75,7 @@ func lowerMaxPool(_ *builder, n *graph.Node) (prepared, error) {
 		if err != nil {
 			return err
 		}
-		emitScratched[byte, byte](c, "max_pool_int8", &kernel.MaxPoolInt8{Window: p.window(x, y).Window, Signed: q.Signed}, y, x)
+		emitScratched[byte, byte](c, "max_pool_int8", &kernel.MaxPoolInt8{Vector: c.program.vector, Window: p.window(x, y).Window, Signed: q.Signed}, y, x)
 		return finish()
 	}, nil
 }
@@ -93,7 +93,7 @@ func lowerAveragePoolFloat(_ *builder, n *graph.Node) (prepared, error) {
 		if err != nil {
 			return err
 		}
-		emitScratched[float32, float32](c, "average_pool_f32", &kernel.AveragePoolF32{Window: p.window(x, y)}, y, x)
+		emitScratched[float32, float32](c, "average_pool_f32", &kernel.AveragePoolF32{Vector: c.program.vector, Window: p.window(x, y)}, y, x)
 		return finish()
 	}, nil
 }
@@ -113,7 +113,7 @@ func lowerAveragePoolInteger(_ *builder, n *graph.Node) (prepared, error) {
 		if err != nil {
 			return err
 		}
-		k := &kernel.AveragePoolInt8{Window: p.window(x, y), Input: in.Int8Operand,
+		k := &kernel.AveragePoolInt8{Vector: c.program.vector, Window: p.window(x, y), Input: in.Int8Operand,
 			Scale: out.Scale, ZeroPoint: out.ZeroPoint, Lowest: out.lowest, Highest: out.highest}
 		if n.Arithmetic != numeric.ONNX {
 			average := n.Arithmetic.Average(op.InputCodes(n, 0), op.OutputCodes(n, nil))

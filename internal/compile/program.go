@@ -17,6 +17,7 @@ type program struct {
 	inputs, outputs []*graph.Value // as declared by the graph that was compiled
 	graph           *graph.Graph   // lowered; owns its constants
 	kernels         []prepared     // by node; nil where only the reference evaluation serves
+	vector          kernel.Vector  // kernels on elements
 	maxBytes        int
 }
 
@@ -52,6 +53,7 @@ func newProgram(g *graph.Graph, o Options) (*program, error) {
 		return nil, err
 	}
 	b := &builder{kernels: kernel.For(tier), packed: map[graph.Use]bool{}}
+	p.vector = b.kernels.Vector()
 	p.kernels = make([]prepared, len(p.graph.Nodes))
 	for i, n := range p.graph.Nodes {
 		k, err := b.choose(n)

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math"
+	"unsafe"
 
 	"github.com/octet-nn/octet/internal/numeric"
 )
@@ -24,6 +25,7 @@ const (
 // BinaryF32 is a float function of two operands, limited to [Least, Greatest]. Its pieces are runs of output elements.
 // The output may be the same memory as an operand of the output's shape.
 type BinaryF32 struct {
+	Vector          Vector
 	Op              BinaryOp
 	Shape           Broadcast
 	Least, Greatest float32 // -Inf and +Inf for no limit
@@ -46,7 +48,10 @@ func (k *BinaryF32) Run(out, a, b []float32, start, end int) {
 		for i := 0; i < l.n; i += most {
 			n := min(most, l.n-i)
 			y := out[l.out+i:][:n]
-			binaryF32(k.Op, y, contiguous(a, l.a+i*stepA, stepA, n, &bufferA), contiguous(b, l.b+i*stepB, stepB, n, &bufferB))
+			u, v := contiguous(a, l.a+i*stepA, stepA, n, &bufferA), contiguous(b, l.b+i*stepB, stepB, n, &bufferB)
+			done := k.Vector.floats(floatsOf(k.Op), y, u, v, k.Least, k.Greatest)
+			y, u, v = y[done:], u[done:], v[done:]
+			binaryF32(k.Op, y, u, v)
 			if limited {
 				for j, v := range y {
 					y[j] = min(max(v, k.Least), k.Greatest) // no branch; NaN stays NaN
@@ -100,12 +105,13 @@ func binaryF32(op BinaryOp, y, a, b []float32) {
 // BinaryInt8 is Add, Sub or Mul of codes with scales of their own: numeric.AddCode, SubCode, MulCode. Its pieces are
 // runs of output elements. The output may be the same memory as an operand of the output's shape.
 type BinaryInt8 struct {
+	Vector                     Vector
 	shape                      Broadcast
 	multiply                   bool
 	termA, termB               [256]float32 // of a sum, by stored byte
 	signedA, signedB           bool
 	zeroA, zeroB               int32
-	multiplier                 float32
+	ratioA, ratioB, multiplier float32
 	extreme                    bool // a ratio of scales is too large, or no number, for saturateModerate
 	zeroPoint, lowest, highest int32
 }
@@ -140,6 +146,10 @@ func NewBinaryInt8(op BinaryOp, shape Broadcast, a, b Int8Operand, scale float32
 	// The terms of numeric.AddCode, once for every code; a − b is a + (−b) to the last bit.
 	ratioA, ratioB := numeric.Ratio(a.Scale, scale), numeric.Ratio(b.Scale, scale)
 	k.extreme = !isModerate(ratioA) || !isModerate(ratioB) || !isModerate(k.multiplier)
+	k.ratioA, k.ratioB = ratioA, ratioB
+	if op == Sub {
+		k.ratioB = -ratioB
+	}
 	for i := range 256 {
 		k.termA[i] = float32(a.code(byte(i))-a.ZeroPoint) * ratioA
 		k.termB[i] = float32(b.code(byte(i))-b.ZeroPoint) * ratioB
@@ -171,6 +181,8 @@ func (k *BinaryInt8) Run(out, a, b []byte, start, end int) {
 			y := out[l.out+i:][:n]
 			u := contiguous(a, l.a+i*stepA, stepA, n, &bufferA)[:n]
 			v := contiguous(b, l.b+i*stepB, stepB, n, &bufferB)[:n]
+			done := k.vector(y, u, v)
+			y, u, v = y[done:], u[done:], v[done:]
 			if k.extreme {
 				for j := range y {
 					x := k.termA[u[j]] + k.termB[v[j]]
@@ -191,6 +203,30 @@ func (k *BinaryInt8) Run(out, a, b []byte, start, end int) {
 			}
 		}
 	}
+}
+
+// vector computes as many elements as make whole vectors, if it can do so exactly, and says how many.
+func (k *BinaryInt8) vector(y, a, b []byte) (done int) {
+	const most = 1 << 10 // products of two codes less such zero points are exact in float32
+	if k.Vector.kernel == vectorNone || k.extreme || !fitsBytes(k.zeroPoint, k.lowest, k.highest) ||
+		k.zeroA < -most || k.zeroA > most || k.zeroB < -most || k.zeroB > most {
+		return 0
+	}
+	steps := len(y) / k.Vector.kernel.width()
+	if steps == 0 {
+		return 0
+	}
+	done = steps * k.Vector.kernel.width()
+	r := codesRun{out: unsafe.Pointer(&y[0]), a: unsafe.Pointer(&a[:done][0]), b: unsafe.Pointer(&b[:done][0]), steps: steps,
+		ratioA: k.ratioA, ratioB: k.ratioB}
+	r.flipA, r.zeroA = operand(Int8Operand{Signed: k.signedA, ZeroPoint: k.zeroA})
+	r.flipB, r.zeroB = operand(Int8Operand{Signed: k.signedB, ZeroPoint: k.zeroB})
+	if k.multiply {
+		r.ratioA = k.multiplier
+	}
+	r.limit(k.zeroPoint, k.lowest, k.highest)
+	k.Vector.kernel.binaryCodes(k.multiply, &r)
+	return done
 }
 
 // unsigned is how to read codes as u8: what to flip in the stored byte, and the zero point that goes with it.

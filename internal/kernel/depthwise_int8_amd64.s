@@ -117,14 +117,14 @@ step2:
 	VPACKUSWB X2, X0, X0
 	VPMAXUB X27, X0, X0
 	VPMINUB X28, X0, X0
-	JMP store6
+	JMP packed6
 
 signed5:
 	VPACKSSWB X2, X0, X0
 	VPMAXSB X27, X0, X0
 	VPMINSB X28, X0, X0
 
-store6:
+packed6:
 	VMOVDQU8 X0, (DI)
 
 next4:
@@ -259,14 +259,14 @@ step8:
 	VPACKUSWB X2, X0, X0
 	VPMAXUB X27, X0, X0
 	VPMINUB X28, X0, X0
-	JMP store12
+	JMP packed12
 
 signed11:
 	VPACKSSWB X2, X0, X0
 	VPMAXSB X27, X0, X0
 	VPMINSB X28, X0, X0
 
-store12:
+packed12:
 	VMOVDQU8 X0, K1, (DI)
 
 next10:
@@ -407,14 +407,14 @@ step14:
 	VPACKUSWB Y2, Y0, Y0
 	VPMAXUB Y27, Y0, Y0
 	VPMINUB Y28, Y0, Y0
-	JMP store18
+	JMP packed18
 
 signed17:
 	VPACKSSWB Y2, Y0, Y0
 	VPMAXSB Y27, Y0, Y0
 	VPMINSB Y28, Y0, Y0
 
-store18:
+packed18:
 	VMOVDQU8 Y0, (DI)
 
 next16:
@@ -565,14 +565,14 @@ step20:
 	VPACKUSWB Y2, Y0, Y0
 	VPMAXUB Y27, Y0, Y0
 	VPMINUB Y28, Y0, Y0
-	JMP store24
+	JMP packed24
 
 signed23:
 	VPACKSSWB Y2, Y0, Y0
 	VPMAXSB Y27, Y0, Y0
 	VPMINSB Y28, Y0, Y0
 
-store24:
+packed24:
 	VMOVDQU8 Y0, K1, (DI)
 
 next22:
@@ -741,14 +741,14 @@ step26:
 	VPACKUSWB Z2, Z0, Z0
 	VPMAXUB Z27, Z0, Z0
 	VPMINUB Z28, Z0, Z0
-	JMP store30
+	JMP packed30
 
 signed29:
 	VPACKSSWB Z2, Z0, Z0
 	VPMAXSB Z27, Z0, Z0
 	VPMINSB Z28, Z0, Z0
 
-store30:
+packed30:
 	VMOVDQU8 Z0, (DI)
 
 next28:
@@ -931,14 +931,14 @@ step32:
 	VPACKUSWB Z2, Z0, Z0
 	VPMAXUB Z27, Z0, Z0
 	VPMINUB Z28, Z0, Z0
-	JMP store36
+	JMP packed36
 
 signed35:
 	VPACKSSWB Z2, Z0, Z0
 	VPMAXSB Z27, Z0, Z0
 	VPMINSB Z28, Z0, Z0
 
-store36:
+packed36:
 	VMOVDQU8 Z0, K1, (DI)
 
 next34:
@@ -1047,10 +1047,6 @@ step38:
 	JNE step38
 	CMPB depthwiseStrip_exact(AX), $0
 	JNE sums39
-	VPBROADCASTD depthwiseStrip_bound(AX), X4
-	VPBROADCASTD depthwiseStrip_zeroPoints(AX), X5
-	VPBROADCASTD depthwiseStrip_lowest(AX), X6
-	VPBROADCASTD depthwiseStrip_highest(AX), X7
 	VCVTDQ2PS X0, X0
 	VCVTDQ2PS X1, X1
 	VCVTDQ2PS X2, X2
@@ -1059,6 +1055,10 @@ step38:
 	VMULPS multiplier1-48(SP), X1, X1
 	VMULPS multiplier2-32(SP), X2, X2
 	VMULPS multiplier3-16(SP), X3, X3
+	VPBROADCASTD depthwiseStrip_bound(AX), X4
+	VPBROADCASTD depthwiseStrip_zeroPoints(AX), X5
+	VPBROADCASTD depthwiseStrip_lowest(AX), X6
+	VPBROADCASTD depthwiseStrip_highest(AX), X7
 	VMINPS X4, X0, X0
 	VMINPS X4, X1, X1
 	VMINPS X4, X2, X2
@@ -1076,14 +1076,14 @@ step38:
 	VPACKUSWB X2, X0, X0
 	VPMAXUB X6, X0, X0
 	VPMINUB X7, X0, X0
-	JMP store42
+	JMP packed42
 
 signed41:
 	VPACKSSWB X2, X0, X0
 	VPMAXSB X6, X0, X0
 	VPMINSB X7, X0, X0
 
-store42:
+packed42:
 	VMOVDQU X0, (DI)
 
 next40:
@@ -1192,10 +1192,6 @@ step44:
 	JNE step44
 	CMPB depthwiseStrip_exact(AX), $0
 	JNE sums45
-	VPBROADCASTD depthwiseStrip_bound(AX), Y4
-	VPBROADCASTD depthwiseStrip_zeroPoints(AX), Y5
-	VPBROADCASTD depthwiseStrip_lowest(AX), Y6
-	VPBROADCASTD depthwiseStrip_highest(AX), Y7
 	VCVTDQ2PS Y0, Y0
 	VCVTDQ2PS Y1, Y1
 	VCVTDQ2PS Y2, Y2
@@ -1204,6 +1200,10 @@ step44:
 	VMULPS multiplier1-96(SP), Y1, Y1
 	VMULPS multiplier2-64(SP), Y2, Y2
 	VMULPS multiplier3-32(SP), Y3, Y3
+	VPBROADCASTD depthwiseStrip_bound(AX), Y4
+	VPBROADCASTD depthwiseStrip_zeroPoints(AX), Y5
+	VPBROADCASTD depthwiseStrip_lowest(AX), Y6
+	VPBROADCASTD depthwiseStrip_highest(AX), Y7
 	VMINPS Y4, Y0, Y0
 	VMINPS Y4, Y1, Y1
 	VMINPS Y4, Y2, Y2
@@ -1221,14 +1221,14 @@ step44:
 	VPACKUSWB Y2, Y0, Y0
 	VPMAXUB Y6, Y0, Y0
 	VPMINUB Y7, Y0, Y0
-	JMP store48
+	JMP packed48
 
 signed47:
 	VPACKSSWB Y2, Y0, Y0
 	VPMAXSB Y6, Y0, Y0
 	VPMINSB Y7, Y0, Y0
 
-store48:
+packed48:
 	VMOVDQU Y0, (DI)
 
 next46:

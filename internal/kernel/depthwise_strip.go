@@ -51,8 +51,6 @@ const (
 	stripPixels   = 512 // the most that one strip has
 	maxStripWidth = 64  // the most channels of a block
 	sumPixels     = 16  // the most whose sums are kept
-	// stripBound is beyond every code and keeps conversions to int32 from overflowing upwards.
-	stripBound = 1 << 16
 )
 
 // newDepthwiseStrips packs for the best row that the tier includes, that has the weights' range, and that has blocks
@@ -276,8 +274,7 @@ func padded[T int32 | float32](values []T, channel, n int, buffer []T) *T {
 // fitsBytes reports whether an epilogue is one that vectors of bytes can do: to 8-bit codes, by multipliers that make
 // no NaN and no overflow.
 func (e *Epilogue) fitsBytes(out Destination) bool {
-	if out.Codes == nil || e.Requantizer != nil || e.Lowest > e.Highest || e.Lowest < math.MinInt8 || e.Highest > math.MaxUint8 ||
-		e.Lowest < 0 && e.Highest > math.MaxInt8 || e.ZeroPoint < -1<<14 || e.ZeroPoint > 1<<14 {
+	if out.Codes == nil || e.Requantizer != nil || !fitsBytes(e.ZeroPoint, e.Lowest, e.Highest) {
 		return false
 	}
 	for _, m := range e.Multiplier {
@@ -290,8 +287,7 @@ func (e *Epilogue) fitsBytes(out Destination) bool {
 
 // describe says to a strip how codes are made; see fitsBytes.
 func (e *Epilogue) describe(s *depthwiseStrip) {
-	s.bound = stripBound
-	s.zeroPoints = uint32(uint16(e.ZeroPoint)) * 0x00010001
-	s.lowest, s.highest = uint32(byte(e.Lowest))*0x01010101, uint32(byte(e.Highest))*0x01010101
-	s.signed = e.Lowest < 0
+	var r codesRun
+	r.limit(e.ZeroPoint, e.Lowest, e.Highest)
+	s.bound, s.zeroPoints, s.lowest, s.highest, s.signed = r.bound, r.zeroPoints, r.lowest, r.highest, r.signed
 }

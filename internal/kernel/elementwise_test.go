@@ -88,7 +88,7 @@ func TestBinaryF32(t *testing.T) {
 				}
 				a, b := randomFloats(r, count(tc.a)), randomFloats(r, count(tc.b))
 				for _, limits := range [][2]float32{{-inf, inf}, {0, 0.5}} {
-					k := BinaryF32{BinaryOp(op), shape, limits[0], limits[1]}
+					k := BinaryF32{Op: BinaryOp(op), Shape: shape, Least: limits[0], Greatest: limits[1]}
 					out := inPieces(t, r, k.Units(), func() ([]float32, func(int, int)) {
 						out := make([]float32, count(tc.out))
 						return out, func(start, end int) { k.Run(out, a, b, start, end) }
@@ -231,7 +231,7 @@ func TestUnaryF32(t *testing.T) {
 	}
 	for op := range unaryCount {
 		dst := make([]float32, len(src))
-		k := UnaryF32{op, alpha, beta}
+		k := UnaryF32{Op: op, Alpha: alpha, Beta: beta}
 		k.Run(dst, src)
 		for i, got := range dst {
 			w := want[op](float64(src[i]))

@@ -37,6 +37,7 @@ type Set struct {
 	gemmF32       *gemmF32Row
 	depthwiseInt8 *depthwiseInt8Row
 	depthwiseF32  *depthwiseF32Row
+	vector        *vectorRow
 }
 
 // For is the best kernels of each family that a tier can run.
@@ -47,6 +48,7 @@ func For(tier cpu.Tier) Set {
 		gemmF32:       best(tier, gemmF32Table),
 		depthwiseInt8: best(tier, depthwiseInt8Table),
 		depthwiseF32:  best(tier, depthwiseF32Table),
+		vector:        best(tier, vectorTable),
 	}
 }
 
@@ -55,7 +57,7 @@ func (s Set) Tier() cpu.Tier { return s.tier }
 
 // Names lists the chosen micro-kernels, in the manner of XNNPACK: data type, family, tile, tier.
 func (s Set) Names() []string {
-	return []string{s.gemmInt8.Name, s.gemmF32.Name, s.depthwiseInt8.Name, s.depthwiseF32.Name}
+	return []string{s.gemmInt8.Name, s.gemmF32.Name, s.depthwiseInt8.Name, s.depthwiseF32.Name, s.vector.Name}
 }
 
 type row interface{ needs() cpu.Tier }

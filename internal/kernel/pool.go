@@ -9,6 +9,7 @@ import (
 // MaxPoolInt8 is the greatest code under the window, per channel; a window that sees nothing but padding gives the
 // lowest code. Its pieces are output pixels.
 type MaxPoolInt8 struct {
+	Vector Vector
 	Window Window
 	Signed bool
 }
@@ -17,13 +18,27 @@ type MaxPoolInt8 struct {
 func (p *MaxPoolInt8) Units() int { return p.Window.pixels() }
 
 // Scratch is how many bytes of scratch Run needs.
-func (p *MaxPoolInt8) Scratch() int { return 2 * carved[int32](p.Window.taps()) }
+func (p *MaxPoolInt8) Scratch() int {
+	return max(p.Vector.stripScratch(p.kind(), &p.Window), 2*carved[int32](p.Window.taps()))
+}
+
+func (p *MaxPoolInt8) kind() poolKind {
+	if p.Signed {
+		return poolMaxInt8
+	}
+	return poolMaxUint8
+}
 
 // Run computes the pieces [start, end).
 func (p *MaxPoolInt8) Run(out, in []byte, start, end int, scratch []byte) {
 	w := &p.Window
-	offsets, taps := carve[int32](&scratch, w.taps()), carve[int32](&scratch, w.taps())
 	flip, _ := unsigned(p.Signed, 0)
+	if start < end && p.Vector.hasStrips(p.kind(), w) {
+		o, i := ends(w, out, in, end)
+		p.Vector.pool(p.kind(), w, o, i, flip, 0, start, end, scratch, nil, nil)
+		return
+	}
+	offsets, taps := carve[int32](&scratch, w.taps()), carve[int32](&scratch, w.taps())
 	for pixel := start; pixel < end; pixel++ {
 		source, n := w.visible(pixel, offsets, taps)
 		dst := out[pixel*w.OutStride:][:w.Channels]
@@ -50,6 +65,7 @@ func (p *MaxPoolInt8) Run(out, in []byte, start, end int, scratch []byte) {
 // MaxPoolF32 is the greatest element under the window, per channel; a window that sees nothing but padding gives
 // −Inf. Its pieces are output pixels.
 type MaxPoolF32 struct {
+	Vector Vector
 	Window Window
 }
 
@@ -57,11 +73,18 @@ type MaxPoolF32 struct {
 func (p *MaxPoolF32) Units() int { return p.Window.pixels() }
 
 // Scratch is how many bytes of scratch Run needs.
-func (p *MaxPoolF32) Scratch() int { return 2 * carved[int32](p.Window.taps()) }
+func (p *MaxPoolF32) Scratch() int {
+	return max(p.Vector.stripScratch(poolMaxF32, &p.Window), 2*carved[int32](p.Window.taps()))
+}
 
 // Run computes the pieces [start, end).
 func (p *MaxPoolF32) Run(out, in []float32, start, end int, scratch []byte) {
 	w := &p.Window
+	if start < end && p.Vector.hasStrips(poolMaxF32, w) {
+		o, i := ends(w, out, in, end)
+		p.Vector.pool(poolMaxF32, w, o, i, 0, 0, start, end, scratch, nil, nil)
+		return
+	}
 	offsets, taps := carve[int32](&scratch, w.taps()), carve[int32](&scratch, w.taps())
 	for pixel := start; pixel < end; pixel++ {
 		source, n := w.visible(pixel, offsets, taps)
@@ -103,6 +126,7 @@ func (a *AverageWindow) count(pixel, visible int) int {
 // AveragePoolInt8 is numeric.AverageCode of the codes under the window, per channel; padding counts as real zero, and
 // a mean of nothing is real zero. Its pieces are output pixels.
 type AveragePoolInt8 struct {
+	Vector                     Vector
 	Window                     AverageWindow
 	Input                      Int8Operand
 	Scale                      float32          // of the output
@@ -115,15 +139,27 @@ func (p *AveragePoolInt8) Units() int { return p.Window.pixels() }
 
 // Scratch is how many bytes of scratch Run needs.
 func (p *AveragePoolInt8) Scratch() int {
-	return 2*carved[int32](p.Window.taps()) + carved[int32](p.Window.Channels)
+	return max(p.Vector.stripScratch(poolSumUint8, &p.Window.Window),
+		2*carved[int32](p.Window.taps())+carved[int32](p.Window.Channels))
 }
 
 // Run computes the pieces [start, end).
 func (p *AveragePoolInt8) Run(out, in []byte, start, end int, scratch []byte) {
 	w := &p.Window
+	flip, zero := unsigned(p.Input.Signed, p.Input.ZeroPoint)
+	if start < end && p.Vector.hasStrips(poolSumUint8, &w.Window) && zero >= 0 && zero <= math.MaxUint8 {
+		o, i := ends(&w.Window, out, in, end)
+		all := zero * int32(w.taps()) // padding counts too: it is the zero point
+		p.Vector.pool(poolSumUint8, &w.Window, o, i, byte(zero)^flip, flip, start, end, scratch, nil, func(pixel int, sums []int32) {
+			for c := range sums {
+				sums[c] -= all
+			}
+			p.finish(out, pixel, w.visibleCount(pixel), sums)
+		})
+		return
+	}
 	offsets, taps := carve[int32](&scratch, w.taps()), carve[int32](&scratch, w.taps())
 	sums := carve[int32](&scratch, w.Channels)
-	flip, zero := unsigned(p.Input.Signed, p.Input.ZeroPoint)
 	for pixel := start; pixel < end; pixel++ {
 		source, n := w.visible(pixel, offsets, taps)
 		fill(sums, -zero*int32(n))
@@ -132,21 +168,28 @@ func (p *AveragePoolInt8) Run(out, in []byte, start, end int, scratch []byte) {
 				sums[c] += int32(v ^ flip)
 			}
 		}
-		if p.Average != nil {
-			for c, sum := range sums {
-				out[pixel*w.OutStride+c] = byte(p.Average.Code(int64(sum), max(w.count(pixel, n), 1)))
-			}
-			continue
-		}
-		multiplier := numeric.AverageMultiplier(p.Input.Scale, p.Scale, max(w.count(pixel, n), 1))
-		only := [1]float32{multiplier}
-		requantize(out[pixel*w.OutStride:][:len(sums)], sums, only[:], p.ZeroPoint, p.Lowest, p.Highest)
+		p.finish(out, pixel, n, sums)
 	}
+}
+
+// finish makes the codes of an output pixel of which n taps are inside the image.
+func (p *AveragePoolInt8) finish(out []byte, pixel, n int, sums []int32) {
+	w := &p.Window
+	count := max(w.count(pixel, n), 1)
+	if p.Average != nil {
+		for c, sum := range sums {
+			out[pixel*w.OutStride+c] = byte(p.Average.Code(int64(sum), count))
+		}
+		return
+	}
+	multiplier := [1]float32{numeric.AverageMultiplier(p.Input.Scale, p.Scale, count)}
+	requantize(out[pixel*w.OutStride:][:len(sums)], sums, multiplier[:], p.ZeroPoint, p.Lowest, p.Highest)
 }
 
 // AveragePoolF32 is the mean of the elements under the window, per channel, added in window order; a mean of nothing
 // is 0. Its pieces are output pixels.
 type AveragePoolF32 struct {
+	Vector Vector
 	Window AverageWindow
 }
 
@@ -154,11 +197,20 @@ type AveragePoolF32 struct {
 func (p *AveragePoolF32) Units() int { return p.Window.pixels() }
 
 // Scratch is how many bytes of scratch Run needs.
-func (p *AveragePoolF32) Scratch() int { return 2 * carved[int32](p.Window.taps()) }
+func (p *AveragePoolF32) Scratch() int {
+	return max(p.Vector.stripScratch(poolAverageF32, &p.Window.Window), 2*carved[int32](p.Window.taps()))
+}
 
 // Run computes the pieces [start, end).
 func (p *AveragePoolF32) Run(out, in []float32, start, end int, scratch []byte) {
 	w := &p.Window
+	if start < end && p.Vector.hasStrips(poolAverageF32, &w.Window) {
+		o, i := ends(&w.Window, out, in, end)
+		p.Vector.pool(poolAverageF32, &w.Window, o, i, 0, 0, start, end, scratch, func(pixel int) int {
+			return max(w.count(pixel, w.visibleCount(pixel)), 1)
+		}, nil)
+		return
+	}
 	offsets, taps := carve[int32](&scratch, w.taps()), carve[int32](&scratch, w.taps())
 	for pixel := start; pixel < end; pixel++ {
 		source, n := w.visible(pixel, offsets, taps)

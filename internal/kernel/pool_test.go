@@ -66,7 +66,7 @@ func TestPoolsInt8(t *testing.T) {
 				zero := lowest + int32(r.IntN(256))
 				in := randomCodes(r, extent(w.Batch*w.InHeight*w.InWidth, w.InStride, w.Channels))
 				n := extent(w.pixels(), w.OutStride, w.Channels)
-				greatest := MaxPoolInt8{w.Window, signed}
+				greatest := MaxPoolInt8{Window: w.Window, Signed: signed}
 				average := AveragePoolInt8{Window: w, Input: Int8Operand{signed, zero, 0.1}, Scale: 0.07, ZeroPoint: 3, Lowest: lowest, Highest: highest}
 				scratch := AlignedScratch(average.Scratch())
 				maxima := inPieces(t, r, greatest.Units(), func() ([]byte, func(int, int)) {
@@ -108,7 +108,7 @@ func TestPoolsF32(t *testing.T) {
 				w.CountPadding = countPadding
 				in := randomFloats(r, extent(w.Batch*w.InHeight*w.InWidth, w.InStride, w.Channels))
 				n := extent(w.pixels(), w.OutStride, w.Channels)
-				greatest, average := MaxPoolF32{w.Window}, AveragePoolF32{w}
+				greatest, average := MaxPoolF32{Window: w.Window}, AveragePoolF32{Window: w}
 				scratch := AlignedScratch(average.Scratch())
 				maxima := inPieces(t, r, greatest.Units(), func() ([]float32, func(int, int)) {
 					out := make([]float32, n)

@@ -41,6 +41,7 @@ const (
 
 // UnaryF32 applies a function to each element; dst may be src.
 type UnaryF32 struct {
+	Vector      Vector
 	Op          UnaryOp
 	Alpha, Beta float32
 }
@@ -51,6 +52,8 @@ func (k *UnaryF32) Run(dst, src []float32) {
 	alpha, beta := k.Alpha, k.Beta
 	switch k.Op {
 	case Clip:
+		done := k.Vector.floats(floatsClip, dst, src, nil, alpha, beta)
+		dst, src = dst[done:], src[done:]
 		for i, x := range src {
 			dst[i] = min(max(x, alpha), beta) // no branch; NaN stays NaN
 		}

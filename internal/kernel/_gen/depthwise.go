@@ -4,16 +4,6 @@ import "fmt"
 
 const strip = "depthwiseStrip"
 
-// vector is a width of vector registers: xmm, ymm or zmm.
-type vector struct {
-	bytes int
-	name  string
-}
-
-var vectors = []vector{{16, "X"}, {32, "Y"}, {64, "Z"}}
-
-func (v vector) register(i int) string { return fmt.Sprintf("%s%d", v.name, i) }
-
 func depthwiseInt8(f *file) {
 	for _, v := range vectors {
 		for _, masked := range []bool{false, true} {
@@ -52,7 +42,8 @@ func (f *file) depthwiseInt8(name, doc string, v vector, masked, vnni bool) {
 	f.function(name, "(s *depthwiseStrip)", doc, frame, 8)
 	f.op("MOVQ", "s+0(FP)", "AX")
 	bias, multiplier := 12, 20
-	flip, bound, zeroPoint, lowest, highest, zero := 24, 25, 26, 27, 28, 29
+	flip, zero := 24, 29
+	constants := [4]int{25, 26, 27, 28}
 	if vnni {
 		bias = 16
 	} else {
@@ -97,10 +88,7 @@ func (f *file) depthwiseInt8(name, doc string, v vector, masked, vnni bool) {
 	}
 	f.op("VPBROADCASTD", field(strip, "flip", "AX"), r(flip))
 	if vnni {
-		f.op("VPBROADCASTD", field(strip, "bound", "AX"), r(bound))
-		f.op("VPBROADCASTD", field(strip, "zeroPoints", "AX"), r(zeroPoint))
-		f.op("VPBROADCASTD", field(strip, "lowest", "AX"), r(lowest))
-		f.op("VPBROADCASTD", field(strip, "highest", "AX"), r(highest))
+		f.loadCodes(strip, v, constants)
 	}
 	f.op("MOVQ", field(strip, "in", "AX"), "BX")
 	f.op("MOVQ", field(strip, "pad", "AX"), "CX")
@@ -171,11 +159,7 @@ func (f *file) depthwiseInt8(name, doc string, v vector, masked, vnni bool) {
 	f.op("CMPB", field(strip, "exact", "AX"), "$0")
 	f.op("JNE", sums)
 	if !vnni {
-		bound, zeroPoint, lowest, highest = 4, 5, 6, 7
-		f.op("VPBROADCASTD", field(strip, "bound", "AX"), r(bound))
-		f.op("VPBROADCASTD", field(strip, "zeroPoints", "AX"), r(zeroPoint))
-		f.op("VPBROADCASTD", field(strip, "lowest", "AX"), r(lowest))
-		f.op("VPBROADCASTD", field(strip, "highest", "AX"), r(highest))
+		constants = [4]int{4, 5, 6, 7}
 	}
 	each := func(write func(j int)) {
 		for j := range 4 {
@@ -190,24 +174,7 @@ func (f *file) depthwiseInt8(name, doc string, v vector, masked, vnni bool) {
 			f.op("VMULPS", fmt.Sprintf("multiplier%d-%d(SP)", j, (4-j)*v.bytes), r(j), r(j))
 		}
 	})
-	each(func(j int) { f.op("VMINPS", r(bound), r(j), r(j)) })
-	each(func(j int) { f.op("VCVTPS2DQ", r(j), r(j)) })
-	f.op("VPACKSSDW", r(1), r(0), r(0))
-	f.op("VPACKSSDW", r(3), r(2), r(2))
-	f.op("VPADDSW", r(zeroPoint), r(0), r(0))
-	f.op("VPADDSW", r(zeroPoint), r(2), r(2))
-	signed, store := f.newLabel("signed"), f.newLabel("store")
-	f.op("CMPB", field(strip, "signed", "AX"), "$0")
-	f.op("JNE", signed)
-	f.op("VPACKUSWB", r(2), r(0), r(0))
-	f.op("VPMAXUB", r(lowest), r(0), r(0))
-	f.op("VPMINUB", r(highest), r(0), r(0))
-	f.op("JMP", store)
-	f.place(signed)
-	f.op("VPACKSSWB", r(2), r(0), r(0))
-	f.op("VPMAXSB", r(lowest), r(0), r(0))
-	f.op("VPMINSB", r(highest), r(0), r(0))
-	f.place(store)
+	f.toCodes(strip, v, [4]int{0, 1, 2, 3}, constants, !vnni)
 	switch {
 	case masked:
 		f.op("VMOVDQU8", r(0), "K1", "(DI)")
@@ -231,11 +198,4 @@ func (f *file) depthwiseInt8(name, doc string, v vector, masked, vnni bool) {
 		}
 	}
 	f.op("JMP", next)
-}
-
-func choose(condition bool, yes, no string) string {
-	if condition {
-		return yes
-	}
-	return no
 }

@@ -26,6 +26,8 @@ var targets = []target{
 	{"product_f32_amd64", productF32},
 	{"depthwise_int8_amd64", depthwiseInt8},
 	{"depthwise_f32_amd64", depthwiseF32},
+	{"elementwise_amd64", elementwise},
+	{"pool_amd64", pools},
 }
 
 func main() {

@@ -1,0 +1,120 @@
+//go:build !noasm
+
+package kernel
+
+import "github.com/octet-nn/octet/internal/cpu"
+
+// vectorAssembly is the rows of vectorTable that are written in assembly, best first.
+func vectorAssembly() []vectorRow {
+	return []vectorRow{
+		{Name: "elements__avx512", Tier: cpu.AVX512VNNI, vector: Vector{vectorAVX512}},
+		{Name: "elements__avx2", Tier: cpu.AVX2, vector: Vector{vectorAVX2}},
+	}
+}
+
+// The micro-kernels are called by name, not through variables, so that the compiler knows that what they are given
+// does not escape.
+
+func (k vectorKernel) quantize(r *codesRun) {
+	if k == vectorAVX512 {
+		quantizeAVX512(r)
+	} else {
+		quantizeAVX2(r)
+	}
+}
+
+func (k vectorKernel) dequantize(r *codesRun) {
+	if k == vectorAVX512 {
+		dequantizeAVX512(r)
+	} else {
+		dequantizeAVX2(r)
+	}
+}
+
+func (k vectorKernel) binaryCodes(multiply bool, r *codesRun) {
+	switch {
+	case k == vectorAVX512 && multiply:
+		mulCodesAVX512(r)
+	case k == vectorAVX512:
+		addCodesAVX512(r)
+	case multiply:
+		mulCodesAVX2(r)
+	default:
+		addCodesAVX2(r)
+	}
+}
+
+func (k vectorKernel) floats(op floatsOp, r *floatsRun) {
+	if k == vectorAVX512 {
+		switch op {
+		case floatsAdd:
+			addFloatsAVX512(r)
+		case floatsSub:
+			subFloatsAVX512(r)
+		case floatsMul:
+			mulFloatsAVX512(r)
+		case floatsDiv:
+			divFloatsAVX512(r)
+		case floatsClip:
+			clipFloatsAVX512(r)
+		}
+		return
+	}
+	switch op {
+	case floatsAdd:
+		addFloatsAVX2(r)
+	case floatsSub:
+		subFloatsAVX2(r)
+	case floatsMul:
+		mulFloatsAVX2(r)
+	case floatsDiv:
+		divFloatsAVX2(r)
+	case floatsClip:
+		clipFloatsAVX2(r)
+	}
+}
+
+func (k vectorKernel) pool(kind poolKind, masked bool, s *poolStrip) {
+	if k == vectorAVX2 {
+		switch kind {
+		case poolMaxUint8:
+			poolMaxUint8AVX2x32(s)
+		case poolMaxInt8:
+			poolMaxInt8AVX2x32(s)
+		case poolMaxF32:
+			poolMaxF32AVX2x8(s)
+		case poolSumUint8:
+			poolSumUint8AVX2x32(s)
+		case poolAverageF32:
+			poolAverageF32AVX2x8(s)
+		}
+		return
+	}
+	if masked {
+		switch kind {
+		case poolMaxUint8:
+			poolMaxUint8AVX512x64Masked(s)
+		case poolMaxInt8:
+			poolMaxInt8AVX512x64Masked(s)
+		case poolMaxF32:
+			poolMaxF32AVX512x16Masked(s)
+		case poolSumUint8:
+			poolSumUint8AVX512x64Masked(s)
+		case poolAverageF32:
+			poolAverageF32AVX512x16Masked(s)
+		}
+		return
+	}
+	switch kind {
+	case poolMaxUint8:
+		poolMaxUint8AVX512x64(s)
+	case poolMaxInt8:
+		poolMaxInt8AVX512x64(s)
+	case poolMaxF32:
+		poolMaxF32AVX512x16(s)
+	case poolSumUint8:
+		poolSumUint8AVX512x64(s)
+	case poolAverageF32:
+		poolAverageF32AVX512x16(s)
+	}
+}

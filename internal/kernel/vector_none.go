@@ -1,0 +1,13 @@
+//go:build !amd64 || noasm
+
+package kernel
+
+func vectorAssembly() []vectorRow { return nil }
+
+const noVector = "kernel: there are no vectors without assembly"
+
+func (k vectorKernel) quantize(*codesRun)              { panic(noVector) }
+func (k vectorKernel) dequantize(*codesRun)            { panic(noVector) }
+func (k vectorKernel) binaryCodes(bool, *codesRun)     { panic(noVector) }
+func (k vectorKernel) floats(floatsOp, *floatsRun)     { panic(noVector) }
+func (k vectorKernel) pool(poolKind, bool, *poolStrip) { panic(noVector) }

@@ -1,0 +1,202 @@
+package kernel
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/octet-nn/octet/internal/cpu"
+)
+
+// forEachVector runs a test with the kernels on elements of every tier of this machine but plain Go, to which it
+// compares them.
+func forEachVector(t *testing.T, f func(t *testing.T, v Vector)) {
+	for _, tier := range cpu.Available() {
+		if v := For(tier).Vector(); v != (Vector{}) {
+			t.Run(tier.String(), func(t *testing.T) { f(t, v) })
+		}
+	}
+}
+
+// lengths are those around the widths of vectors, and some longer ones.
+func lengths() []int {
+	var all []int
+	for n := 0; n <= 4*64+1; n++ {
+		all = append(all, n)
+	}
+	return append(all, 1000, 4096, 4099)
+}
+
+// guardedFloats is floats that end where memory ends.
+func guardedFloats(t testing.TB, f []float32) []float32 {
+	g := view[float32](guarded(t, make([]byte, 4*len(f))))
+	copy(g, f)
+	return g
+}
+
+// sameFloats reports whether all bits are equal, but for the kind of a NaN and the sign of a zero.
+func sameFloats(a, b []float32) bool {
+	for i, x := range a {
+		if x != b[i] && (x == x || b[i] == b[i]) {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// wildFloats are ordinary ones with the extremes among them.
+func wildFloats(seed uint64, n int) []float32 {
+	r := random(seed)
+	f := randomFloats(r, n)
+	extremes := []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), math.MaxFloat32, -math.MaxFloat32,
+		math.SmallestNonzeroFloat32, 1e10, -1e10}
+	for i := range f {
+		if r.IntN(8) == 0 {
+			f[i] = float32(extremes[r.IntN(len(extremes))])
+		}
+	}
+	return f
+}
+
+func TestVectorQuantize(t *testing.T) {
+	forEachVector(t, func(t *testing.T, v Vector) {
+		for i, n := range lengths() {
+			lowest, highest := limits(i%2 == 0)
+			zero := []int32{lowest, highest, 3}[i%3]
+			if i%5 == 0 {
+				lowest = zero
+			}
+			scale := []float32{0.0043, 1, 3e-39, 0, 1e30, float32(math.NaN())}[max(0, i%16-10)]
+			src := guardedFloats(t, wildFloats(uint64(i), n))
+			want, got := make([]byte, n), guarded(t, make([]byte, n))
+			Quantize(want, src, scale, zero, lowest, highest)
+			v.Quantize(got, src, scale, zero, lowest, highest)
+			if !bytes.Equal(got, want) {
+				t.Fatalf("%d elements, scale %v, zero point %d: %v, want %v", n, scale, zero, got, want)
+			}
+			back, wantBack := guardedFloats(t, make([]float32, n)), make([]float32, n)
+			x := Int8Operand{i%2 == 0, zero, scale}
+			Dequantize(wantBack, want, x)
+			if v.Dequantize(back, got, x); !sameFloats(back, wantBack) {
+				t.Fatalf("%d elements back: %v, want %v", n, back, wantBack)
+			}
+		}
+	})
+}
+
+func TestVectorBinaryInt8(t *testing.T) {
+	forEachVector(t, func(t *testing.T, v Vector) {
+		for i, n := range lengths() {
+			r := random(uint64(i))
+			a, b := guarded(t, randomCodes(r, n)), guarded(t, randomCodes(r, n))
+			x := Int8Operand{i%2 == 0, int32(r.IntN(256)), 0.1 * (1 + r.Float32())}
+			y := Int8Operand{i%3 == 0, int32(r.IntN(256)), 0.01 * (1 + 10*r.Float32())}
+			for _, o := range []*Int8Operand{&x, &y} {
+				if o.Signed {
+					o.ZeroPoint -= 128
+				}
+			}
+			lowest, highest := limits(i%5 < 2)
+			zero := lowest + int32(r.IntN(256))
+			shape, err := NewBroadcast([]int{n}, []int{n}, []int{n})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for op := Add; op <= Mul; op++ {
+				k := NewBinaryInt8(op, shape, x, y, 0.09*(0.1+r.Float32()), zero, lowest, highest-int32(r.IntN(20)))
+				want, got := make([]byte, n), guarded(t, make([]byte, n))
+				k.Run(want, a, b, 0, k.Units())
+				k.Vector = v
+				if k.Run(got, a, b, 0, k.Units()); !bytes.Equal(got, want) {
+					t.Fatalf("op %d, %d elements: %v, want %v", op, n, got, want)
+				}
+			}
+		}
+	})
+}
+
+func TestVectorFloats(t *testing.T) {
+	inf := float32(math.Inf(1))
+	forEachVector(t, func(t *testing.T, v Vector) {
+		for i, n := range lengths() {
+			a, b := guardedFloats(t, wildFloats(uint64(i), n)), guardedFloats(t, wildFloats(uint64(i)+9, n))
+			shape, err := NewBroadcast([]int{n}, []int{n}, []int{n})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for op := Add; op <= PRelu; op++ {
+				k := BinaryF32{Op: op, Shape: shape, Least: -inf, Greatest: inf}
+				if i%2 == 0 {
+					k.Least, k.Greatest = -0.5, 0.75
+				}
+				want, got := make([]float32, n), guardedFloats(t, make([]float32, n))
+				k.Run(want, a, b, 0, k.Units())
+				k.Vector = v
+				if k.Run(got, a, b, 0, k.Units()); !sameFloats(got, want) {
+					t.Fatalf("op %d, %d elements: %v, want %v", op, n, got, want)
+				}
+			}
+			k := UnaryF32{Op: Clip, Alpha: 0, Beta: 6}
+			want, got := make([]float32, n), guardedFloats(t, make([]float32, n))
+			k.Run(want, a)
+			k.Vector = v
+			if k.Run(got, a); !sameFloats(got, want) {
+				t.Fatalf("clip, %d elements: %v, want %v", n, got, want)
+			}
+		}
+	})
+}
+
+func TestVectorPools(t *testing.T) {
+	windows := []struct{ kernel, stride, dilation, pad int }{
+		{2, 2, 1, 0}, {3, 2, 1, 1}, {3, 1, 2, 2}, {7, 1, 1, 0}, {5, 1, 1, 4}, {1, 1, 1, 1},
+	}
+	forEachVector(t, func(t *testing.T, v Vector) {
+		for channels := 1; channels <= 4*64+1; channels += 1 + channels/9 {
+			for i, shape := range windows {
+				c := newConvCase("", 1, 7, 8, channels, channels, channels, shape.kernel, shape.kernel, shape.stride, shape.stride,
+					shape.dilation, shape.dilation, [4]int{shape.pad, shape.pad, shape.pad, shape.pad})
+				w := AverageWindow{c.window, i%2 == 0, shape.pad, shape.pad}
+				seed := uint64(channels*10 + i)
+				codes := guarded(t, randomCodes(random(seed), 7*8*channels))
+				floats := guardedFloats(t, wildFloats(seed, 7*8*channels))
+				tame := guardedFloats(t, randomFloats(random(seed), 7*8*channels))
+				t.Run(fmt.Sprintf("%d channels, %v", channels, shape), func(t *testing.T) {
+					var all [2][4][]byte
+					var allFloats [2][2][]float32
+					for j, v := range []Vector{{}, v} {
+						for k := range all[j] {
+							all[j][k] = guarded(t, make([]byte, w.pixels()*channels))
+						}
+						for k := range allFloats[j] {
+							allFloats[j][k] = guardedFloats(t, make([]float32, w.pixels()*channels))
+						}
+						for k, signed := range []bool{false, true} {
+							lowest, highest := limits(signed)
+							p := MaxPoolInt8{v, w.Window, signed}
+							p.Run(all[j][k], codes, 0, p.Units(), AlignedScratch(p.Scratch()))
+							a := AveragePoolInt8{Vector: v, Window: w, Input: Int8Operand{signed, lowest + 200, 0.1}, Scale: 0.07,
+								ZeroPoint: 3, Lowest: lowest, Highest: highest}
+							a.Run(all[j][2+k], codes, 0, a.Units(), AlignedScratch(a.Scratch()))
+						}
+						p := MaxPoolF32{v, w.Window}
+						p.Run(allFloats[j][0], floats, 0, p.Units(), AlignedScratch(p.Scratch()))
+						a := AveragePoolF32{v, w}
+						a.Run(allFloats[j][1], tame, 0, a.Units(), AlignedScratch(a.Scratch()))
+					}
+					for k, name := range []string{"maximum of u8", "maximum of s8", "mean of u8", "mean of s8"} {
+						if !bytes.Equal(all[1][k], all[0][k]) {
+							t.Errorf("%s: %v, want %v", name, all[1][k], all[0][k])
+						}
+					}
+					for k, name := range []string{"maximum", "mean"} {
+						if !sameFloats(allFloats[1][k], allFloats[0][k]) {
+							t.Errorf("%s of floats: %v, want %v", name, allFloats[1][k], allFloats[0][k])
+						}
+					}
+				})
+			}
+		}
+	})
+}
