@@ -54,9 +54,40 @@ formats:
 	return -1
 }
 
-// decodeImage decodes an image of at most maxPixels pixels, turned as its EXIF orientation says. Of an animation it
-// takes the first picture; transparent parts are shown on white; 16 bits a channel become 8.
-func decodeImage(data []byte, maxPixels int) (p *picture, err error) {
+// decodeImage is decodeStored with the image turned as its EXIF orientation says.
+func decodeImage(data []byte, maxPixels int) (*picture, error) {
+	p, err := decodeStored(data, maxPixels)
+	if err == nil && imageFormats[imageFormat(data)].name == "JPEG" {
+		p = p.oriented(exifOrientation(data))
+	}
+	return p, err
+}
+
+// DecodeImage decodes an image of at most maxPixels pixels to rows of red, green and blue (channels 3) or gray
+// (channels 1) bytes, as it is stored: what EXIF says of its orientation does not matter.
+func DecodeImage(data []byte, maxPixels, channels int) (width, height int, pixels []byte, err error) {
+	p, err := decodeStored(data, maxPixels)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	switch {
+	case channels == 1:
+		p = p.gray()
+	case channels != 3:
+		return 0, 0, nil, fmt.Errorf("%d channels: wants 1 or 3", channels)
+	case p.channels == 1:
+		colored := make([]byte, 0, 3*len(p.pixels))
+		for _, v := range p.pixels {
+			colored = append(colored, v, v, v)
+		}
+		p = &picture{p.width, p.height, 3, colored}
+	}
+	return p.width, p.height, p.pixels, nil
+}
+
+// decodeStored decodes an image of at most maxPixels pixels. Of an animation it takes the first picture; transparent
+// parts are shown on white; 16 bits a channel become 8.
+func decodeStored(data []byte, maxPixels int) (p *picture, err error) {
 	i := imageFormat(data)
 	if i < 0 {
 		return nil, errors.New("not a JPEG, PNG, GIF, BMP or WebP image")
@@ -85,11 +116,7 @@ func decodeImage(data []byte, maxPixels int) (p *picture, err error) {
 	if img.Bounds().Empty() {
 		return nil, fmt.Errorf("bad %s: it has no pixels", format.name)
 	}
-	p = pictureOf(img)
-	if format.name == "JPEG" {
-		p = p.oriented(exifOrientation(data))
-	}
-	return p, nil
+	return pictureOf(img), nil
 }
 
 // pictureOf copies an image's pixels.

@@ -37,6 +37,8 @@ var mayImport = map[string][]string{
 	"internal/runtime":       {"tensor", "internal/graph"},
 	"internal/compile":       {"tensor", "internal/numeric", "internal/cpu", "internal/graph", "internal/op", "internal/rewrite", "internal/kernel", "internal/runtime"},
 	"internal/dataset":       {"tensor", "internal/suggest", "github.com/goccy/go-yaml", "golang.org/x/image"},
+	"internal/mace/stat":     {},
+	"internal/mace/image":    {"internal/dataset"},
 	"internal/calibrate":     {"tensor", "internal/graph"},
 	"internal/quantize":      {"tensor", "internal/numeric", "internal/suggest", "internal/graph", "internal/op", "internal/rewrite", "internal/calibrate"},
 	"": {"tensor", "internal/numeric", "internal/atomicfile", "internal/graph", "internal/op", "internal/interp", "internal/rewrite",
