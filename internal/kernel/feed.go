@@ -116,13 +116,11 @@ func (f *feed) band(lines int) (width, height int) {
 	return (w.OutWidth-1)*w.StrideWidth + w.KernelWidth, (lines-1)*w.StrideHeight + (w.KernelHeight-1)*w.DilationHeight + 1
 }
 
-// prepare makes the rows [first, first+len(starts)) of a piece readable, for the channels of a group: row i's run k
-// begins at starts[i] + runs[k] of the returned slice, and paddedRun elements of it may be read.
-func prepare[T byte | float32](f *feed, starts, runs []int, copies, in []T, first, group int, pad T) []T {
+// layout fills in where the rows of a piece and the runs of a row begin in what supply returns: row i's run k begins at
+// starts[i] + runs[k]. It is the same for all pieces of so many rows.
+func (f *feed) layout(starts, runs []int) {
 	w := &f.window
-	rows := len(starts)
-	n, y, _ := w.position(first)
-	channel := group * f.inputs
+	lines, stride, width := len(starts)/w.OutWidth, f.inputs, w.InWidth
 	switch f.source {
 	case fromRows:
 		length := f.paddedRun()
@@ -132,34 +130,43 @@ func prepare[T byte | float32](f *feed, starts, runs []int, copies, in []T, firs
 		for i := range starts {
 			starts[i] = i * w.KernelHeight * length
 		}
-		gather(copies, in, w, first, rows, channel, f.inputs, length, pad)
-		return copies
+		return
 	case fromBand:
-		width, height := f.band(rows / w.OutWidth)
-		f.place(starts, runs, width, f.inputs)
-		copyBand(f, copies, in[channel:], n, y, width, height, pad)
-		return copies
+		width, _ = f.band(lines)
+	default:
+		stride = w.InStride
 	}
-	at := ((n*w.InHeight+y*w.StrideHeight-w.PadTop)*w.InWidth-w.PadLeft)*w.InStride + channel
-	f.place(starts, runs, w.InWidth, w.InStride)
-	last := starts[rows-1] + runs[len(runs)-1] + f.run
-	return in[at : at+last]
-}
-
-// place fills in where rows and runs begin in lines of the given number of pixels, which are stride elements apart.
-func (f *feed) place(starts, runs []int, width, stride int) {
-	w := &f.window
 	for k := range runs {
 		runs[k] = k * w.DilationHeight * width * stride
 	}
-	x, line := 0, 0
-	for i := range starts {
-		starts[i] = line + x*w.StrideWidth*stride
-		if x++; x == w.OutWidth {
-			x = 0
-			line += w.StrideHeight * width * stride
+	for line := range lines {
+		at := line * w.StrideHeight * width * stride
+		row := starts[line*w.OutWidth:][:w.OutWidth]
+		for x := range row {
+			row[x] = at
+			at += w.StrideWidth * stride
 		}
 	}
+}
+
+// supply makes the given number of rows from row first on readable for the channels of a group. paddedRun elements may
+// be read from where layout says that a run begins.
+func supply[T byte | float32](f *feed, copies, in []T, first, rows, group int, pad T) []T {
+	w := &f.window
+	n, y, _ := w.position(first)
+	channel := group * f.inputs
+	switch f.source {
+	case fromRows:
+		gather(copies, in, w, first, rows, channel, f.inputs, f.paddedRun(), pad)
+		return copies
+	case fromBand:
+		width, height := f.band(rows / w.OutWidth)
+		copyBand(f, copies, in[channel:], n, y, width, height, pad)
+		return copies
+	}
+	at := func(y, x int) int { return ((n*w.InHeight+y-w.PadTop)*w.InWidth + x - w.PadLeft) * w.InStride }
+	last := at((y+rows/w.OutWidth-1)*w.StrideHeight+(w.KernelHeight-1)*w.DilationHeight, (w.OutWidth-1)*w.StrideWidth)
+	return in[at(y*w.StrideHeight, 0)+channel : last+channel+f.run]
 }
 
 // copyBand copies to a band the lines from the first that output line y of image n sees.
@@ -221,5 +228,9 @@ func (s *split) unit(i int) (lines, group, panel int) {
 	return i / s.groups, i % s.groups, panel
 }
 
-// evenRows is the rows of the next tile, at most mr, so that those that remain are divided evenly.
-func evenRows(remaining, mr int) int { return divideUp(remaining, divideUp(remaining, mr)) }
+// evenTiles divides rows into as few tiles of at most mr as possible, all of size or size+1 rows: the first larger ones
+// have one more.
+func evenTiles(rows, mr int) (size, larger int) {
+	tiles := divideUp(rows, mr)
+	return rows / tiles, rows % tiles
+}

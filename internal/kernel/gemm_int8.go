@@ -41,9 +41,11 @@ type tileInt8 struct {
 	out        []byte
 	outStarts  []int
 	multiplier []float32 // NR of them
-	low, high  float32   // the limits of a code less the zero point
-	zeroPoint  int32
-	mask       uint32 // a bit for each column
+	high       float32   // the highest code less the zero point
+	shift      byte      // codes plus this are u8: 0 or 128
+	least      byte      // the lowest code, shifted
+	zeroPoint  int16     // shifted
+	mask       uint32    // a bit for each column
 }
 
 func (r *gemmInt8Row) needs() cpu.Tier { return r.Tier }

@@ -37,17 +37,20 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 	copies := carve[float32](&scratch, feed.copied())
 
 	t := tileF32{runStarts: runs, runLength: feed.paddedRun(), acc: acc, least: p.epilogue.Least, greatest: p.epilogue.Greatest}
-	previousLines, previousGroup := -1, -1
+	laidOut, previousLines, previousGroup := -1, -1, -1
 	for unit := start; unit < end; unit++ {
 		lines, group, firstPanel := p.split.unit(unit)
 		first, rows := feed.piece(lines)
 		if lines != previousLines || group != previousGroup {
-			t.a = prepare(feed, starts[:rows], runs, copies, in, first, group, 0)
-			for i := range rows {
-				outStarts[i] = p.place.pixel(first+i) * p.outStride
+			if rows != laidOut {
+				feed.layout(starts[:rows], runs)
+				laidOut = rows
 			}
+			t.a = supply(feed, copies, in, first, rows, group, 0)
+			p.place.starts(outStarts[:rows], first, p.outStride)
 		}
 		previousLines, previousGroup = lines, group
+		size, larger := evenTiles(rows, mr)
 		lastPanel := min(firstPanel+p.split.panels, w.groupPanels())
 		for panel := firstPanel; panel < lastPanel; panel++ {
 			t.columns = min(nr, perGroup-panel*nr)
@@ -56,8 +59,11 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 			t.panel = w.panels[(group*w.groupPanels()+panel)*w.words:][:w.words]
 			t.bias = columnsOf(bias, p.epilogue.Bias, channel, t.columns)
 			t.out = out[channel : outStarts[rows-1]+channel+t.columns]
-			for i := 0; i < rows; i += t.rows {
-				t.rows = evenRows(rows-i, mr)
+			for i, tile := 0, 0; i < rows; i, tile = i+t.rows, tile+1 {
+				t.rows = size
+				if tile < larger {
+					t.rows++
+				}
 				t.rowStarts, t.outStarts = starts[i:], outStarts[i:]
 				row.run(&t)
 			}

@@ -52,23 +52,29 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 		t.flip, t.correction = 0x80, t.correction-128
 	}
 	e := p.epilogue
-	t.low, t.high, t.zeroPoint = float32(e.Lowest-e.ZeroPoint), float32(e.Highest-e.ZeroPoint), e.ZeroPoint
-	var a []byte
-	previousLines, previousGroup := -1, -1
+	shift := int32(0)
+	if e.Lowest < 0 {
+		shift = 128
+	}
+	t.high, t.shift = float32(e.Highest-e.ZeroPoint), byte(shift)
+	t.least, t.zeroPoint = byte(e.Lowest+shift), int16(e.ZeroPoint+shift)
+	laidOut, previousLines, previousGroup := -1, -1, -1
 	for unit := start; unit < end; unit++ {
 		lines, group, firstPanel := p.split.unit(unit)
 		first, rows := feed.piece(lines)
 		if lines != previousLines || group != previousGroup {
-			a = prepare(feed, starts[:rows], runs, copies, in, first, group, byte(p.zeroPoint))
+			if rows != laidOut {
+				feed.layout(starts[:rows], runs)
+				laidOut = rows
+			}
+			t.a = supply(feed, copies, in, first, rows, group, byte(p.zeroPoint))
 			if w.zero != nil {
-				sumRows(rowSums[:rows], a, starts, runs, feed.run, t.flip)
+				sumRows(rowSums[:rows], t.a, starts, runs, feed.run, t.flip)
 			}
-			for i := range rows {
-				outStarts[i] = p.place.pixel(first+i) * p.outStride
-			}
+			p.place.starts(outStarts[:rows], first, p.outStride)
 		}
 		previousLines, previousGroup = lines, group
-		t.a = a
+		size, larger := evenTiles(rows, mr)
 		lastPanel := min(firstPanel+p.split.panels, w.groupPanels())
 		for panel := firstPanel; panel < lastPanel; panel++ {
 			column := panel * nr
@@ -85,8 +91,11 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 				t.multiplier = columnsOf(multiplier, e.Multiplier, channel, t.columns)
 				t.out = out.Codes[channel : outStarts[rows-1]+channel+t.columns]
 			}
-			for i := 0; i < rows; i += t.rows {
-				t.rows = evenRows(rows-i, mr)
+			for i, tile := 0, 0; i < rows; i, tile = i+t.rows, tile+1 {
+				t.rows = size
+				if tile < larger {
+					t.rows++
+				}
 				t.rowStarts, t.outStarts = starts[i:], outStarts[i:]
 				row.run(&t)
 				if codes {

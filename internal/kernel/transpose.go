@@ -86,15 +86,24 @@ func (p *phase) placement(w *Window) placement {
 	return placement{p, p.y.outputs(w.OutHeight), p.x.outputs(w.OutWidth), w.OutHeight, w.OutWidth}
 }
 
-// pixel is the output pixel of a row; a nil placement is no rearrangement.
-func (p *placement) pixel(row int) int {
+// starts fills in where the rows from first on begin in the output, whose pixels are stride elements apart. A nil
+// placement is no rearrangement.
+func (p *placement) starts(to []int, first, stride int) {
 	if p == nil {
-		return row
+		at := first * stride
+		for i := range to {
+			to[i] = at
+			at += stride
+		}
+		return
 	}
-	x := row % p.columns
-	row /= p.columns
-	y, n := row%p.rows, row/p.rows
-	return (n*p.height+p.phase.y.first+y*p.phase.y.stride)*p.width + p.phase.x.first + x*p.phase.x.stride
+	for i := range to {
+		row := first + i
+		x := row % p.columns
+		row /= p.columns
+		y, n := row%p.rows, row/p.rows
+		to[i] = ((n*p.height+p.phase.y.first+y*p.phase.y.stride)*p.width + p.phase.x.first + x*p.phase.x.stride) * stride
+	}
 }
 
 // PackedTransposeInt8 is the weights of an integer transposed convolution, one part per phase.

@@ -59,6 +59,15 @@ func (f *file) bytes(comment string, code ...byte) {
 	fmt.Fprintf(&f.text, " // %s\n", comment)
 }
 
+// constant defines read-only memory of 32-bit words, name<>(SB).
+func (f *file) constant(name string, words ...uint32) {
+	fmt.Fprintf(&f.text, "\n")
+	for i, w := range words {
+		fmt.Fprintf(&f.text, "DATA %s<>+%d(SB)/4, $%#x\n", name, 4*i, w)
+	}
+	fmt.Fprintf(&f.text, "GLOBL %s<>(SB), RODATA|NOPTR, $%d\n", name, 4*len(words))
+}
+
 // comment writes a line for the reader of the assembly.
 func (f *file) comment(format string, args ...any) {
 	fmt.Fprintf(&f.text, "\n\t// "+format+"\n", args...)

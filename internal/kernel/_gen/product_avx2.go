@@ -175,25 +175,38 @@ func (f *file) finish256(rows int) {
 			f.op("VMULPS", y(12), y(2*r+v), y(2*r+v))
 		}
 	}
-	f.op("VBROADCASTSS", field(tileInt8, "low", "AX"), y(12))
-	f.op("VBROADCASTSS", field(tileInt8, "high", "AX"), y(13))
-	f.op("VPBROADCASTD", field(tileInt8, "zeroPoint", "AX"), y(14))
-	broadcast("$0xff", 15)
+	f.op("VBROADCASTSS", field(tileInt8, "high", "AX"), y(12))
 	for i := range 2 * rows {
-		f.op("VMAXPS", y(12), y(i), y(i))
-		f.op("VMINPS", y(13), y(i), y(i))
+		f.op("VMINPS", y(12), y(i), y(i))
 		f.op("VCVTPS2DQ", y(i), y(i))
-		f.op("VPADDD", y(14), y(i), y(i))
-		f.op("VPAND", y(15), y(i), y(i))
 	}
+	f.comment("four vectors at a time, as with 512 bits")
+	f.op("VPBROADCASTW", field(tileInt8, "zeroPoint", "AX"), y(12))
+	f.op("VPBROADCASTB", field(tileInt8, "least", "AX"), y(13))
+	f.op("VPBROADCASTB", field(tileInt8, "shift", "AX"), y(14))
+	f.op("VMOVDQU", "transpose2x4<>(SB)", y(15))
 	f.op("MOVQ", field(tileInt8, "outStarts", "AX"), "DX")
-	for r := range rows {
+	for r := 0; r < rows; r += 2 {
+		i := 2 * r
+		f.op("VPACKSSDW", y(i+1), y(i), y(i))
+		f.op("VPADDSW", y(12), y(i), y(i))
+		second := y(i)
+		if r+1 < rows {
+			second = y(i + 2)
+			f.op("VPACKSSDW", y(i+3), second, second)
+			f.op("VPADDSW", y(12), second, second)
+		}
+		f.op("VPACKUSWB", second, y(i), y(i))
+		f.op("VPMAXUB", y(13), y(i), y(i))
+		f.op("VPXOR", y(14), y(i), y(i))
+		f.op("VPERMD", y(i), y(15), y(i))
 		f.op("MOVQ", at(8*r, "DX"), "SI")
-		f.op("VPACKUSDW", y(2*r+1), y(2*r), y(2*r))
-		f.op("VPERMQ", "$0xd8", y(2*r), y(2*r))
-		f.op("VEXTRACTI128", "$1", y(2*r), x(12))
-		f.op("VPACKUSWB", x(12), x(2*r), x(2*r))
-		f.op("VMOVDQU", x(2*r), indexed("BX", "SI"))
+		f.op("VMOVDQU", x(i), indexed("BX", "SI"))
+		if r+1 < rows {
+			f.op("VEXTRACTI128", "$1", y(i), x(i))
+			f.op("MOVQ", at(8*r+8, "DX"), "SI")
+			f.op("VMOVDQU", x(i), indexed("BX", "SI"))
+		}
 	}
 	f.op("VZEROUPPER")
 	f.op("RET")

@@ -5,6 +5,8 @@ import "fmt"
 const tileInt8 = "tileInt8"
 
 func productInt8(f *file) {
+	f.constant("transpose4x4", 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)
+	f.constant("transpose2x4", 0, 4, 1, 5, 2, 6, 3, 7)
 	for _, flip := range []bool{false, true} {
 		suffix, codes := "", "u8"
 		if flip {
@@ -93,9 +95,10 @@ func avx512vnni(f *file, rows, vectors int, flip bool) {
 		f.op("VMINPS.Z", z(28), z(26+v), "K3", z(26+v))
 		f.op("VMAXPS", z(29), z(26+v), z(26+v))
 	}
-	f.op("VPBROADCASTD", field(tileInt8, "low", "AX"), z(28))
-	f.op("VPBROADCASTD", field(tileInt8, "high", "AX"), z(29))
-	f.op("VPBROADCASTD", field(tileInt8, "zeroPoint", "AX"), z(30))
+	f.op("VPBROADCASTD", field(tileInt8, "high", "AX"), z(28))
+	f.op("VPBROADCASTW", field(tileInt8, "zeroPoint", "AX"), z(29))
+	f.op("VPBROADCASTB", field(tileInt8, "least", "AX"), z(30))
+	f.op("VPBROADCASTB", field(tileInt8, "shift", "AX"), z(31))
 	n := rows * vectors
 	each := func(write func(i int)) {
 		for i := range n {
@@ -104,11 +107,25 @@ func avx512vnni(f *file, rows, vectors int, flip bool) {
 	}
 	each(func(i int) { f.op("VCVTDQ2PS", z(i), z(i)) })
 	each(func(i int) { f.op("VMULPS", z(26+i%vectors), z(i), z(i)) })
-	each(func(i int) { f.op("VMAXPS", z(28), z(i), z(i)) })
-	each(func(i int) { f.op("VMINPS", z(29), z(i), z(i)) })
+	each(func(i int) { f.op("VMINPS", z(28), z(i), z(i)) })
 	each(func(i int) { f.op("VCVTPS2DQ", z(i), z(i)) })
-	each(func(i int) { f.op("VPADDD", z(30), z(i), z(i)) })
-	each(func(i int) { f.op("VPMOVDB", z(i), x(i)) })
+	f.comment("four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited from below, in order")
+	f.op("VMOVDQU32", "transpose4x4<>(SB)", z(26))
+	quarter := func(i int) string { return z(min(i, n-1)) }
+	for i := 0; i < n; i += 4 {
+		f.op("VPACKSSDW", quarter(i+1), z(i), z(i))
+		f.op("VPADDSW", z(29), z(i), z(i))
+		second := z(i)
+		if i+2 < n {
+			second = z(i + 2)
+			f.op("VPACKSSDW", quarter(i+3), second, second)
+			f.op("VPADDSW", z(29), second, second)
+		}
+		f.op("VPACKUSWB", second, z(i), z(i))
+		f.op("VPMAXUB", z(30), z(i), z(i))
+		f.op("VPXORD", z(31), z(i), z(i))
+		f.op("VPERMD", z(i), z(26), z(i))
+	}
 	f.op("MOVQ", field(tileInt8, "outStarts", "AX"), "DX")
 	f.op("MOVL", field(tileInt8, "mask", "AX"), "CX")
 	f.op("KMOVD", "CX", "K1")
@@ -121,16 +138,24 @@ func avx512vnni(f *file, rows, vectors int, flip bool) {
 	f.op("JNE", partial)
 	store := func(mask bool) {
 		for r := range rows {
-			f.op("MOVQ", at(8*r, "DX"), "SI")
-			from, move := x(sum(r, 0)), "VMOVDQU8"
+			i := r * vectors
+			from := x(i / 4 * 4)
 			if vectors == 2 {
-				f.op("VINSERTI64X2", "$1", x(sum(r, 1)), y(sum(r, 0)), y(sum(r, 0)))
-				from = y(sum(r, 0))
+				from = y(i / 4 * 4)
 			}
+			if part := i % 4; part > 0 {
+				if vectors == 2 {
+					f.op("VEXTRACTI64X4", "$1", z(i-part), from)
+				} else {
+					from = x(i)
+					f.op("VEXTRACTI32X4", fmt.Sprintf("$%d", part), z(i-part), from)
+				}
+			}
+			f.op("MOVQ", at(8*r, "DX"), "SI")
 			if mask {
-				f.op(move, from, "K1", indexed("BX", "SI"))
+				f.op("VMOVDQU8", from, "K1", indexed("BX", "SI"))
 			} else {
-				f.op(move, from, indexed("BX", "SI"))
+				f.op("VMOVDQU8", from, indexed("BX", "SI"))
 			}
 		}
 		f.op("VZEROUPPER")
