@@ -129,6 +129,12 @@ func (c *call) onCodes(n *graph.Node) (after []*graph.Node, ok bool) {
 	switch n.Op.(type) {
 	case *op.Quantize, *op.Dequantize:
 		return nil, true
+	case *op.Requantize: // of codes of any width
+		n.Compute, n.Arithmetic = graph.Integer, c.arithmetic(n.Inputs[0].Type)
+		if y := n.Outputs[0].Type; y.DType == tensor.Int16 {
+			n.Arithmetic = c.arithmetic(y)
+		}
+		return nil, true
 	}
 	o, ok := n.Op.(op.Integer)
 	if !ok || len(n.Inputs) == 0 || n.Inputs[0] == nil {

@@ -85,8 +85,15 @@ func conv3D(c *call) error {
 func transposeConv(c *call) error {
 	o := &op.ConvTranspose{Strides: c.pair(2, 1)}
 	sizes, ok := c.constants(0)
+	if !ok { // a shape that is computed; the result's own says the same unless it is not known either
+		var known []int
+		known, ok = c.out[0].Type.Shape.Known()
+		for _, n := range known {
+			sizes = append(sizes, int64(n))
+		}
+	}
 	if !ok || len(sizes) != 4 {
-		return errUnknown // a shape that is computed
+		return errUnknown
 	}
 	in := []*graph.Value{c.in[2], c.in[1]}
 	if bias := c.input(3); bias != nil {
