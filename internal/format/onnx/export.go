@@ -38,6 +38,8 @@ type WriteOptions struct {
 	// Activations is the element type of 8-bit activations, tensor.Uint8 or tensor.Int8; the zero value is Uint8. Codes
 	// of the other type are shifted by 128, which denotes the same reals.
 	Activations tensor.DType
+	// AsStored leaves codes the element type that they have: some arithmetics round the two types differently.
+	AsStored bool
 }
 
 // Write writes a graph as an ONNX file. Integer nodes become float ones between QuantizeLinear and DequantizeLinear.
@@ -59,7 +61,9 @@ func Write(w io.Writer, g *graph.Graph, o WriteOptions) error {
 	}
 	problems := decompose(g)
 	e := &exporter{options: o, index: g.Index(), constants: map[*graph.Value]bool{}, nodeNames: map[string]int{}, problems: problems, opset: writtenOpset}
-	e.shiftActivations(g)
+	if !o.AsStored {
+		e.shiftActivations(g)
+	}
 	for _, n := range g.Nodes {
 		if err := e.node(n); err != nil {
 			e.problems = append(e.problems, &FormatError{Offset: -1, Node: n.Describe(), Why: err.Error()})

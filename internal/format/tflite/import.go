@@ -1,4 +1,4 @@
-// Package tflite reads TensorFlow Lite model files.
+// Package tflite reads and writes TensorFlow Lite model files.
 //
 // Tensors keep the file's layout: channels last, filters as OHWI or 1HWC. Quantized tensors become typed values, and the
 // operators on them nodes that compute on codes. Activations fused into operators become their clamp or nodes of their

@@ -1,0 +1,68 @@
+package tflite
+
+import "github.com/octet-nn/octet/internal/graph"
+
+// writer writes one node.
+type writer func(e *exporter, n *graph.Node) error
+
+// writers is every operator that is written, by its type.
+var writers map[string]writer = writerTable()
+
+func writerTable() map[string]writer {
+	rows := map[string]writer{
+		"Conv": (*exporter).conv, "ConvTranspose": (*exporter).convTranspose, "Gemm": (*exporter).gemm, "MatMul": (*exporter).matMul,
+		"MaxPool": (*exporter).maxPool, "AveragePool": (*exporter).averagePool,
+		"GlobalAveragePool": (*exporter).globalAveragePool, "GlobalMaxPool": (*exporter).globalMaxPool,
+		"Softmax": (*exporter).softmax, "LogSoftmax": (*exporter).logSoftmax, "LRN": (*exporter).lrn,
+		"BatchNormalization": (*exporter).batchNormalization, "InstanceNormalization": (*exporter).instanceNormalization,
+		"Resize": (*exporter).resize, "SpaceToDepth": (*exporter).spaceToDepth, "DepthToSpace": (*exporter).depthToSpace,
+		"Quantize": (*exporter).quantize, "Requantize": (*exporter).quantize, "Dequantize": (*exporter).dequantize,
+		"Cast": (*exporter).cast, "Add": (*exporter).addition, "Clip": (*exporter).clip, "LeakyRelu": (*exporter).leakyRelu,
+		"HardSigmoid": (*exporter).hardSigmoid, "Swish": (*exporter).swish, "Elu": (*exporter).elu, "Gelu": (*exporter).gelu,
+		"Reciprocal": (*exporter).reciprocal, "Softplus": (*exporter).softplus, "Not": plainly("LOGICAL_NOT", 63),
+		"Sum": (*exporter).sum, "PRelu": plainly("PRELU", 0), "Where": plainly("SELECT_V2", 98), "ArgMax": (*exporter).argMax,
+
+		"Reshape": (*exporter).view, "Flatten": (*exporter).view, "Squeeze": (*exporter).view, "Unsqueeze": (*exporter).view,
+		"Identity": (*exporter).view, "Transpose": (*exporter).transpose, "Concat": (*exporter).concat, "Split": (*exporter).split,
+		"Slice": (*exporter).slice, "Pad": (*exporter).pad, "Gather": (*exporter).gather, "Expand": (*exporter).expand, "Tile": (*exporter).tile,
+	}
+	for name, o := range map[string]struct {
+		name string
+		kind int
+	}{
+		"Sub": {"SUB", 28}, "Mul": {"MUL", 21}, "Div": {"DIV", 29}, "Max": {"MAXIMUM", 39}, "Min": {"MINIMUM", 39},
+		"Pow": {"POW", 56}, "Relu": {"RELU", 0}, "Sigmoid": {"LOGISTIC", 0}, "Tanh": {"TANH", 0}, "Exp": {"EXP", 33},
+		"Log": {"LOG", 0}, "Sqrt": {"SQRT", 0}, "Abs": {"ABS", 78}, "Neg": {"NEG", 42}, "Sin": {"SIN", 0}, "Cos": {"COS", 84},
+		"Floor": {"FLOOR", 0}, "Ceil": {"CEIL", 0}, "Round": {"ROUND", 0}, "HardSwish": {"HARD_SWISH", 91},
+		"Equal": {"EQUAL", 53}, "Less": {"LESS", 41}, "LessOrEqual": {"LESS_EQUAL", 46}, "Greater": {"GREATER", 44},
+		"GreaterOrEqual": {"GREATER_EQUAL", 45}, "And": {"LOGICAL_AND", 62}, "Or": {"LOGICAL_OR", 60},
+	} {
+		rows[name] = plainly(o.name, o.kind)
+	}
+	for name, o := range map[string]string{"ReduceMean": "MEAN", "ReduceSum": "SUM", "ReduceMax": "REDUCE_MAX",
+		"ReduceMin": "REDUCE_MIN", "ReduceProd": "REDUCE_PROD"} {
+		rows[name] = reducing(o)
+	}
+	return rows
+}
+
+// onCodes are the operators whose TFLite kernels compute on 8-bit codes as the integer nodes of the graph do.
+var onCodes = map[string]bool{
+	"Conv": true, "ConvTranspose": true, "Gemm": true, "MatMul": true, "Add": true, "Sub": true, "Mul": true,
+	"AveragePool": true, "GlobalAveragePool": true, "MaxPool": true, "GlobalMaxPool": true, "Softmax": true,
+	"Relu": true, "Clip": true, "LeakyRelu": true, "Sigmoid": true, "Tanh": true, "HardSwish": true,
+	"Max": true, "Min": true, "ReduceMean": true, "ReduceMax": true, "ReduceMin": true, "Resize": true, "Requantize": true,
+	"Reshape": true, "Flatten": true, "Squeeze": true, "Unsqueeze": true, "Identity": true, "Transpose": true,
+	"Concat": true, "Split": true, "Slice": true, "Pad": true, "Gather": true, "SpaceToDepth": true, "DepthToSpace": true,
+}
+
+// OnCodes reports whether TFLite has a kernel for codes of an operator, so that it can be quantized for TFLite.
+func OnCodes(operator string) bool { return onCodes[operator] }
+
+// plainly writes an operator that has the same operands. Operands are as the graph has them.
+func plainly(name string, kind int) writer {
+	return func(e *exporter, n *graph.Node) error {
+		e.emit(name, kind, nil, e.all(n.Inputs), e.all(n.Outputs)...)
+		return nil
+	}
+}

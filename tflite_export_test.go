@@ -1,0 +1,161 @@
+package octet
+
+import (
+	"context"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/octet-nn/octet/internal/testdata"
+	"github.com/octet-nn/octet/tensor"
+)
+
+// exported are files, of either format, that are written as TensorFlow Lite.
+var exported = []string{
+	"tflite/imagenet/mobilenet_v1_0.25_128_quant.tflite", "tflite/imagenet/tf2_mobilenet_v2_1.0_224_ptq.tflite",
+	"tflite/misc/selfie_segmentation_f16.tflite", "tflite/misc/person_detect_int8.tflite", "tflite/misc/speech_embedding_float.tflite",
+	"tflite/mlperf_tiny/ad_float.tflite", "tflite/mlperf_tiny/ad_int8.tflite", "tflite/mlperf_tiny/ic_float.tflite",
+	"tflite/mlperf_tiny/ic_int8.tflite", "tflite/mlperf_tiny/kws_int8.tflite", "tflite/mlperf_tiny/sww_int8.tflite",
+	"tflite/mlperf_tiny/vww_float.tflite", "tflite/mlperf_tiny/vww_int8.tflite",
+	"onnx/mnist_cnn_pytorch.onnx", "onnx/mnist_cntk.onnx", "onnx/mobilenet_v2_dq.onnx", "onnx/resnet20_cifar10.onnx",
+	"onnx/speech_embedding.onnx", "onnx/squeezenet1.1_fp32.onnx", "onnx/ultraface_slim320.onnx",
+}
+
+// seededInput fills an input with seeded numbers; open dimensions become 1.
+func seededInput(v ValueInfo, random *rand.Rand) *tensor.Tensor {
+	shape := append([]int(nil), v.Shape...)
+	for i, n := range shape {
+		if n < 0 {
+			shape[i] = 1
+		}
+	}
+	x := tensor.New(v.DType, shape...)
+	switch v.DType {
+	case tensor.Float32:
+		values := tensor.Values[float32](x)
+		for i := range values {
+			values[i] = float32(random.NormFloat64())
+		}
+	default:
+		for i := range x.Bytes() {
+			x.Bytes()[i] = byte(random.Uint32())
+		}
+	}
+	return x
+}
+
+// answersOf runs a model once.
+func answersOf(t *testing.T, m *Model, inputs map[string]*tensor.Tensor) map[string]*tensor.Tensor {
+	t.Helper()
+	s, err := m.Compile(CompileOptions{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	out, err := s.Run(context.Background(), inputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// saved is a model written to a file of some name and read again, and the file's path.
+func saved(t *testing.T, m *Model, name string) (*Model, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := m.Save(path, SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	back, err := Load(path, LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return back, path
+}
+
+// requireSame compares answers: integers are the same, floats differ by at most a share of the largest.
+func requireSame(t *testing.T, who, output string, got, want *tensor.Tensor, most float64) {
+	t.Helper()
+	if len(got.Bytes()) != len(want.Bytes()) || got.DType() != want.DType() {
+		t.Errorf("output %s of %s is %s, wants %s", output, who, got, want)
+		return
+	}
+	if want.DType() == tensor.Float32 {
+		if d := largestDifference(tensor.Values[float32](got), tensor.Values[float32](want)); !(d <= most) {
+			t.Errorf("output %s of %s differs by %.2g", output, who, d)
+		}
+		return
+	}
+	differ := 0
+	for i, b := range want.Bytes() {
+		if got.Bytes()[i] != b {
+			differ++
+		}
+	}
+	if differ > 0 {
+		t.Errorf("output %s of %s: %d of %d bytes differ", output, who, differ, len(want.Bytes()))
+	}
+}
+
+// inputsOf are seeded inputs of a model, by name and in order.
+func inputsOf(m *Model) (map[string]*tensor.Tensor, []*tensor.Tensor) {
+	random := rand.New(rand.NewPCG(7, 7))
+	named := map[string]*tensor.Tensor{}
+	var all []*tensor.Tensor
+	for _, v := range m.Inputs() {
+		x := seededInput(v, random)
+		named[v.Name] = x
+		all = append(all, x)
+	}
+	return named, all
+}
+
+func TestExportedFilesRunInTFLite(t *testing.T) {
+	stock := testdata.OpenTFLite(t)
+	for _, name := range exported {
+		t.Run(strings.ReplaceAll(name, "/", "_"), func(t *testing.T) {
+			model, err := Load(testdata.Shared(t, strings.Split(name, "/")...), LoadOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			named, inputs := inputsOf(model)
+			want := answersOf(t, model, named)
+			_, path := saved(t, model, "m.tflite")
+			for i, b := range stock.Run(t, path, inputs, len(model.Outputs())) {
+				v := model.Outputs()[i]
+				got, err := tensor.FromBytes(v.DType, want[v.Name].Shape(), b)
+				if err != nil {
+					t.Fatalf("output %s: %v", v.Name, err)
+				}
+				requireSame(t, "TensorFlow Lite", v.Name, got, want[v.Name], 1e-4)
+			}
+		})
+	}
+}
+
+// From ONNX to TensorFlow Lite and back, and the other way round, a model answers the same.
+func TestFormatsConvertIntoEachOther(t *testing.T) {
+	for _, name := range exported {
+		t.Run(strings.ReplaceAll(name, "/", "_"), func(t *testing.T) {
+			model, err := Load(testdata.Shared(t, strings.Split(name, "/")...), LoadOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			named, _ := inputsOf(model)
+			want := answersOf(t, model, named)
+			there, back := "m.onnx", "m.tflite"
+			if strings.HasSuffix(name, ".onnx") {
+				there, back = back, there
+			}
+			other, _ := saved(t, model, there)
+			again, _ := saved(t, other, back)
+			for who, m := range map[string]*Model{there: other, there + " written as " + back: again} {
+				got := answersOf(t, m, named)
+				for _, v := range model.Outputs() {
+					requireSame(t, who, v.Name, got[v.Name], want[v.Name], 1e-5)
+				}
+			}
+		})
+	}
+}
