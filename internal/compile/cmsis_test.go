@@ -485,10 +485,11 @@ func TestCMSIS(t *testing.T) {
 	}
 	lines := bufio.NewScanner(unzipped)
 	lines.Buffer(nil, 64<<20)
-	passed := map[numeric.Arithmetic]int{}
+	passed, cases := map[numeric.Arithmetic]int{}, 0
 	unlike := map[numeric.Arithmetic]map[numeric.Arithmetic]int{numeric.Gemmlowp: {}, numeric.TFLite16x8: {}}
 	out := map[string][]string{}
 	for lines.Scan() {
+		cases++
 		var c cmsisCase
 		if err := json.Unmarshal(lines.Bytes(), &c); err != nil {
 			t.Fatal(err)
@@ -511,7 +512,7 @@ func TestCMSIS(t *testing.T) {
 			}
 		}
 	}
-	for row, n := range map[numeric.Arithmetic]int{numeric.Gemmlowp: 113, numeric.TFLite16x8: 45} {
+	for row, n := range map[numeric.Arithmetic]int{numeric.Gemmlowp: casesOfGemmlowp, numeric.TFLite16x8: casesOfTFLite16x8} {
 		if passed[row] != n {
 			t.Errorf("%d cases pass in the row %s, want %d", passed[row], row, n)
 		}
@@ -520,6 +521,9 @@ func TestCMSIS(t *testing.T) {
 				t.Errorf("all cases of the row %s pass in the row %s too", row, other)
 			}
 		}
+	}
+	if cases != casesOfCMSIS {
+		t.Errorf("there are %d cases, not %d", cases, casesOfCMSIS)
 	}
 	t.Logf("passed: %v; unlike other rows: %v", passed, unlike)
 	for why, names := range out {

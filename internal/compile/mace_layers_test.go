@@ -263,6 +263,13 @@ func TestMACELayers(t *testing.T) {
 	if want := (map[string]int{"Quantize": 2, "Conv2D": 29, "Eltwise": 9, "Activation": 9, "Pooling": 3, "Softmax": 3}); !maps.Equal(compared, want) {
 		t.Errorf("compared %v layers, want %v", compared, want)
 	}
+	total := 0
+	for _, n := range compared {
+		total += n
+	}
+	if total != layersOfMACE {
+		t.Errorf("%d layers were compared, not %d", total, layersOfMACE)
+	}
 }
 
 // referenceGives compares an expected result with the reference.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
 )
 
@@ -68,6 +69,7 @@ them with these.
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", o.Type(), mark(hasIntegerForm(o)), mark(computes&float != 0), mark(computes&integer != 0))
 	}
+	writeRows(t, &b)
 	writeConformance(t, &b)
 	if *update {
 		if err := os.WriteFile(operatorsFile, b.Bytes(), 0o644); err != nil {
@@ -80,6 +82,45 @@ them with these.
 	}
 	if !bytes.Equal(bytes.ReplaceAll(have, []byte("\r\n"), []byte("\n")), b.Bytes()) {
 		t.Error("docs/operators.md does not say what the tables say: run this test with -update and look at the difference")
+	}
+}
+
+// How many cases prove each row of the table of arithmetics; the tests count them.
+const (
+	layersOfMACE       = 55
+	casesOfGemmlowp    = 113
+	casesOfTFLite16x8  = 45
+	casesOfCMSIS       = 210
+	modelsOfTFLite16x8 = 127
+)
+
+// writeRows adds which suite proves which row of the table of arithmetics.
+func writeRows(t *testing.T, b *bytes.Buffer) {
+	suites := map[numeric.Arithmetic]string{
+		numeric.ONNX: "ONNX Runtime's integer operators, run without optimization ([test](../internal/compile/ort_files_test.go))",
+		numeric.MACE: fmt.Sprintf("%d layers of a network run by MACE, each given MACE's own codes ([test](../internal/compile/mace_layers_test.go))", layersOfMACE),
+		numeric.TFLite: "every integer file of the shared folder that TensorFlow Lite 2.9 runs by its built-in kernels ([test](../tflite_test.go)); " +
+			"no stock result is known for Mul, Sub, LeakyRelu, HardSwish, Sigmoid and Tanh",
+		numeric.Gemmlowp: fmt.Sprintf("%d of CMSIS-NN's %d unit tests, those of 8-bit activations ([test](../internal/compile/cmsis_test.go))", casesOfGemmlowp, casesOfCMSIS),
+		numeric.TFLite16x8: fmt.Sprintf("%d of CMSIS-NN's unit tests, those of 16-bit activations, and %d operator models of TensorFlow Lite for Microcontrollers "+
+			"([test](../internal/format/tflite/seanet_test.go))", casesOfTFLite16x8, modelsOfTFLite16x8),
+	}
+	b.WriteString(`
+## Rows of arithmetic
+
+An operator on codes rounds as the row of the [table of arithmetics](../internal/numeric/rows.go) says that its node
+names. A suite runs under one row and, except for onnx, whose results may be one step off, all results are equal bit for
+bit, by definition and by kernels. The suites of mace, gemmlowp and tflite16x8 also show that they fail in every other
+row. Cases that are left out are listed by the tests, with reasons.
+
+| row | suite |
+|---|---|
+`)
+	for _, row := range numeric.Arithmetics() {
+		if suites[row] == "" {
+			t.Errorf("no suite proves the row %s", row)
+		}
+		fmt.Fprintf(b, "| %s | %s |\n", row, suites[row])
 	}
 }
 

@@ -7,12 +7,26 @@ import "github.com/octet-nn/octet/internal/numeric"
 // requantizeBy is numeric's Requantizer.Code of each sum, with one requantizer or one per sum.
 func requantizeBy(dst []byte, sums []int32, by []numeric.Requantizer, zeroPoint, lowest, highest int32) {
 	sums = sums[:len(dst)]
+	low, high := int64(lowest)-int64(zeroPoint), int64(highest)-int64(zeroPoint)
 	for j, s := range sums {
 		r := &by[0]
 		if len(by) > 1 {
 			r = &by[j]
 		}
-		dst[j] = byte(r.Code(int64(s), zeroPoint, lowest, highest))
+		m, away, ok := r.Fixed()
+		if !ok || m.Shift > 0 {
+			dst[j] = byte(r.Code(int64(s), zeroPoint, lowest, highest))
+			continue
+		}
+		// FixedPoint.HalfAway and HalfUp without branches: half is half of what is shifted out, and negative numbers
+		// whose halves go away from zero are one less.
+		product := (int64(s)*int64(m.Q31) + 1<<30) >> 31
+		shift := uint(-m.Shift) & 63
+		half := int64(1) << shift >> 1
+		if away && shift > 0 {
+			product += product >> 63
+		}
+		dst[j] = byte(int32(min(max((product+half)>>shift, low), high)) + zeroPoint)
 	}
 }
 

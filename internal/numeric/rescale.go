@@ -70,6 +70,12 @@ func (r Requantizer) ForShortSums() Requantizer {
 	return r
 }
 
+// Fixed is the multiplier of requantizers that multiply sums of 32 bits in fixed point, and whether the right shift rounds
+// halves away from zero, rather than up; ok is false for all others.
+func (r *Requantizer) Fixed() (m FixedPoint, away, ok bool) {
+	return r.fixed, r.form == fixedHalfAway, r.form == fixedHalfAway || r.form == fixedHalfUp
+}
+
 // Code is the output code of a sum.
 func (r *Requantizer) Code(sum int64, zeroPoint, lowest, highest int32) int32 {
 	switch r.form {
