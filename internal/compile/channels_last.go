@@ -84,6 +84,7 @@ func (c *planning) emitTranspose(y, x *place, perm []int) error {
 	if err != nil {
 		return err
 	}
+	k.Vector = c.program.vector
 	c.emit(transposeKernel, 0, func(m *runtime.Memory) runtime.Work {
 		out, in := data[byte](m, y), data[byte](m, x)
 		return runtime.Work{Tasks: k.Units(), Run: func(begin, end, _ int) { k.Run(out, in, begin, end) }}

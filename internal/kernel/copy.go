@@ -9,6 +9,7 @@ import (
 // concatenation, expansions. Elements are 1, 2, 4 or 8 bytes and aligned to their size. Its pieces write disjoint
 // elements.
 type Copy struct {
+	Vector          Vector
 	bytes           int // of an element
 	rank            int
 	size, out, in   [MaxRank]int // outermost first: sizes, and elements between neighbours on each side
@@ -127,6 +128,10 @@ func (c *Copy) Units() int { return c.units }
 
 // Run copies the pieces [start, end).
 func (c *Copy) Run(out, in []byte, start, end int) {
+	if c.Vector.kernel != vectorNone && c.interleaves() {
+		c.interleave(out, in, start, end)
+		return
+	}
 	switch c.bytes {
 	case 1:
 		copyElements(c, out, in, start, end)
@@ -185,6 +190,79 @@ func copyElements[T byte | uint16 | uint32 | uint64](c *Copy, out, in []T, start
 				from += c.in[r-2]
 			}
 		}
+	}
+}
+
+// interleaves reports whether the copy puts the elements of three planes side by side, as channels-first images become
+// channels-last ones.
+func (c *Copy) interleaves() bool {
+	last := c.rank - 1
+	return (c.bytes == 1 || c.bytes == 4) && c.size[last] == 3 && c.out[last] == 1 && c.out[last-1] == 3 && c.in[last-1] == 1
+}
+
+// planesRun is one call of a micro-kernel that interleaves three planes.
+type planesRun struct {
+	out    unsafe.Pointer
+	planes [3]unsafe.Pointer
+	order  unsafe.Pointer // for shuffles
+	steps  int            // of 16 bytes or 8 words of each plane, at least 1
+}
+
+// The orders of interleaved elements, for each third of a step: of bytes, for each plane, 0x80 where another plane's are;
+// of words, for all planes.
+var interleavedBytes, interleavedWords = func() (b [3][3][16]byte, w [3][8]int32) {
+	for part := range 3 {
+		for i := range 16 {
+			for plane := range 3 {
+				b[part][plane][i] = 0x80
+			}
+			b[part][(16*part+i)%3][i] = byte((16*part + i) / 3)
+		}
+		for i := range 8 {
+			w[part][i] = int32((8*part + i) / 3)
+		}
+	}
+	return b, w
+}()
+
+// interleave copies the pieces [start, end) of what interleaves.
+func (c *Copy) interleave(out, in []byte, start, end int) {
+	lines := c.size[c.rank-2]
+	for unit := start; unit < end; {
+		first := unit % c.blocks * copyBlock
+		units := min(end-unit, c.blocks-unit%c.blocks)
+		n := min(units*copyBlock, lines-first)
+		to, from := c.outBase+first*3, c.inBase+first
+		rest := unit / c.blocks
+		for d := c.rank - 3; d >= 0; d-- {
+			i := rest % c.size[d]
+			rest /= c.size[d]
+			to += i * c.out[d]
+			from += i * c.in[d]
+		}
+		plane := c.in[c.rank-1]
+		if c.bytes == 1 {
+			interleave(c.Vector.kernel, out[to:to+3*n], in[from:], plane, n)
+		} else {
+			interleave(c.Vector.kernel, view[uint32](out)[to:to+3*n], view[uint32](in)[from:], plane, n)
+		}
+		unit += units
+	}
+}
+
+func interleave[T byte | uint32](k vectorKernel, out, in []T, plane, n int) {
+	a, b, c := in[:n], in[plane:][:n], in[2*plane:][:n]
+	r := planesRun{order: unsafe.Pointer(&interleavedBytes)}
+	step, bytes := 16, int(unsafe.Sizeof(in[0]))
+	if bytes == 4 {
+		step, r.order = 8, unsafe.Pointer(&interleavedWords)
+	}
+	if r.steps = n / step; r.steps > 0 {
+		r.out, r.planes = unsafe.Pointer(&out[0]), [3]unsafe.Pointer{unsafe.Pointer(&a[0]), unsafe.Pointer(&b[0]), unsafe.Pointer(&c[0])}
+		k.interleave(bytes, &r)
+	}
+	for i := r.steps * step; i < n; i++ {
+		out[3*i], out[3*i+1], out[3*i+2] = a[i], b[i], c[i]
 	}
 }
 

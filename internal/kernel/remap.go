@@ -21,7 +21,7 @@ type Remap struct {
 	index   [][]int32 // of every dimension but the innermost ones that are kept as they are
 	strides []int     // of the input, in runs
 	run     int       // bytes of the innermost dimensions that are kept as they are
-	value   []byte    // one run of the constant
+	value   []byte    // the constant, as long as a line of the innermost remapped dimension
 	units   int
 }
 
@@ -50,6 +50,9 @@ func NewRemap(elementBytes int, shape []int, index [][]int32, value []byte) Rema
 	}
 	if len(value) > 0 {
 		m.value = make([]byte, m.run)
+		if rank > 0 {
+			m.value = make([]byte, m.run*len(m.index[rank-1]))
+		}
 		for i := range m.value {
 			m.value[i] = value[i%len(value)]
 		}
@@ -129,12 +132,13 @@ func (m *Remap) Run(out, in []byte, start, end int) {
 		}
 		dst := out[unit*len(inner)*m.run:][:len(inner)*m.run]
 		for i := 0; i < len(inner); {
+			first := i
 			if constant || inner[i] < 0 {
-				copy(dst[i*m.run:(i+1)*m.run], m.value)
-				i++
+				for i++; i < len(inner) && (constant || inner[i] < 0); i++ {
+				}
+				copy(dst[first*m.run:i*m.run], m.value)
 				continue
 			}
-			first := i
 			for i++; i < len(inner) && inner[i] == inner[i-1]+1; i++ {
 			}
 			source := (from + int(inner[first])) * m.run

@@ -118,3 +118,12 @@ func (k vectorKernel) pool(kind poolKind, masked bool, s *poolStrip) {
 		poolAverageF32AVX512x16(s)
 	}
 }
+
+// interleave has one kernel for both tiers: wider vectors would wait for memory.
+func (vectorKernel) interleave(elementBytes int, r *planesRun) {
+	if elementBytes == 1 {
+		interleaveBytesAVX2(r)
+	} else {
+		interleaveWordsAVX2(r)
+	}
+}

@@ -200,3 +200,29 @@ func TestVectorPools(t *testing.T) {
 		}
 	})
 }
+
+// Three planes become three channels, in pieces too.
+func TestVectorInterleave(t *testing.T) {
+	forEachVector(t, func(t *testing.T, v Vector) {
+		for i, n := range lengths() {
+			for _, element := range []int{1, 4} {
+				const batch = 2
+				k, err := NewTranspose(element, []int{batch, 3, n}, []int{0, 2, 1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				in := guarded(t, randomCodes(random(uint64(i)), batch*3*n*element))
+				want := make([]byte, len(in))
+				k.Run(want, in, 0, k.Units())
+				k.Vector = v
+				got := inPieces(t, random(uint64(n)), k.Units(), func() ([]byte, func(int, int)) {
+					out := guarded(t, make([]byte, len(in)))
+					return out, func(start, end int) { k.Run(out, in, start, end) }
+				})
+				if !bytes.Equal(got, want) {
+					t.Fatalf("%d elements of %d bytes: %v, want %v", n, element, got, want)
+				}
+			}
+		}
+	})
+}

@@ -28,6 +28,7 @@ var targets = []target{
 	{"depthwise_f32_amd64", depthwiseF32},
 	{"elementwise_amd64", elementwise},
 	{"pool_amd64", pools},
+	{"move_amd64", moves},
 }
 
 func main() {
