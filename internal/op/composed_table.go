@@ -14,6 +14,7 @@ var composedTable = append([]func() Operator{
 	func() Operator { return &RNN{} },
 	func() Operator { return &GRU{} },
 	func() Operator { return &LSTM{} },
+	func() Operator { return &SequenceLSTM{} },
 	func() Operator { return &NegativeLogLikelihoodLoss{} },
 	func() Operator { return &SoftmaxCrossEntropyLoss{} },
 	func() Operator { return &RoiAlign{OutputHeight: 1, OutputWidth: 1, SpatialScale: 1, HalfPixel: true} },

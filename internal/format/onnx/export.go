@@ -136,6 +136,8 @@ func (e *exporter) node(n *graph.Node) error {
 		return e.linear("QuantizeLinear", n, n.Outputs[0])
 	case *op.Dequantize:
 		return e.linear("DequantizeLinear", n, n.Inputs[0])
+	case *op.SequenceLSTM:
+		return fmt.Errorf("ONNX has no LSTM whose cell state is limited or that computes on codes")
 	case *op.Unknown, *op.Requantize:
 		return fmt.Errorf("it cannot be written for operator set %d", writtenOpset)
 	}

@@ -25,6 +25,7 @@ type writtenTensor struct {
 	shape []int
 	quant *graph.Quant
 	data  []byte // nil unless it is constant
+	state bool   // it begins as zeros and is changed by its operator
 }
 
 type writtenOperator struct {
@@ -33,6 +34,7 @@ type writtenOperator struct {
 	kind    int // of the table of options; 0 for none
 	options []option
 	in, out []int // tensors; −1 where an operand is absent
+	between []int // tensors that only say how values within the operator are quantized
 }
 
 // option is a field of an operator's options: an int8, bool, int32, float32 or []int32.
@@ -125,6 +127,9 @@ func (w *written) subgraph(b *flatbuffers.Builder, codes map[string]int, buffers
 	for _, o := range w.operators {
 		fields := []field{{operatorCode, uint32(codes[fmt.Sprint(o.name, o.version)])},
 			{operatorInputs, numbers(b, o.in)}, {operatorOutputs, numbers(b, o.out)}}
+		if o.between != nil {
+			fields = append(fields, field{operatorIntermediates, numbers(b, o.between)})
+		}
 		if o.kind != 0 {
 			fields = append(fields, field{operatorOptionsType, uint8(o.kind)}, field{operatorOptions, optionTable(b, o.options)})
 		}
@@ -135,6 +140,9 @@ func (w *written) subgraph(b *flatbuffers.Builder, codes map[string]int, buffers
 	for i, t := range w.tensors {
 		fields := []field{{tensorShape, numbers(b, t.shape)}, {tensorType, int8(dtypeNumber(t.dtype))},
 			{tensorBuffer, uint32(buffers[i])}, {tensorName, b.CreateString(t.name)}, {tensorHasRank, true}}
+		if t.state {
+			fields = append(fields, field{tensorVariable, true})
+		}
 		if t.quant != nil {
 			fields = append(fields, field{tensorQuantization, quantTable(b, t.quant)})
 		}

@@ -218,7 +218,7 @@ func (e *exporter) add(t writtenTensor) int {
 
 // constant is a new constant tensor.
 func (e *exporter) constant(suffix string, t *tensor.Tensor, q *graph.Quant) int {
-	return e.add(writtenTensor{e.current.Name + "/" + suffix, t.DType(), t.Shape(), q, t.Bytes()})
+	return e.add(writtenTensor{e.current.Name + "/" + suffix, t.DType(), t.Shape(), q, t.Bytes(), false})
 }
 
 // list is a new constant list of integers.
@@ -237,7 +237,7 @@ func (e *exporter) scalar(suffix string, value float32) int {
 
 // temporary is a new intermediate tensor of a type, with another shape.
 func (e *exporter) temporary(suffix string, like graph.Type, shape []int) int {
-	return e.add(writtenTensor{e.current.Name + "/" + suffix, like.DType, shape, like.Quant, nil})
+	return e.add(writtenTensor{e.current.Name + "/" + suffix, like.DType, shape, like.Quant, nil, false})
 }
 
 // emit adds an operator; kind is the number of its table of options.
@@ -254,7 +254,7 @@ func (e *exporter) emit(name string, kind int, options []option, in []int, out .
 			version = max(version, versions[name].int16)
 		}
 	}
-	e.out.operators = append(e.out.operators, writtenOperator{name, version, kind, options, in, out})
+	e.out.operators = append(e.out.operators, writtenOperator{name, version, kind, options, in, out, nil})
 }
 
 // versions are the versions of operators that brought 8-bit and 16-bit codes.
@@ -272,7 +272,7 @@ var versions = map[string]struct{ int8, int16 int }{
 func (e *exporter) node(n *graph.Node) error {
 	e.current = n
 	write := writers[n.Op.Type()]
-	if write == nil || n.Compute == graph.Integer && !onCodes[n.Op.Type()] {
+	if _, unknown := n.Op.(*op.Unknown); unknown || write == nil || n.Compute == graph.Integer && !onCodes[n.Op.Type()] {
 		if n.Compute == graph.Integer {
 			return fmt.Errorf("TensorFlow Lite has no such operator on codes")
 		}

@@ -583,3 +583,37 @@ func reducing(name string) writer {
 		return e.reduce(name, n, axes, o.KeepDims)
 	}
 }
+
+// sequenceLSTM writes the operands in TFLite's places; states that begin as zeros are variables.
+func (e *exporter) sequenceLSTM(n *graph.Node) error {
+	o := n.Op.(*op.SequenceLSTM)
+	operands := slices.Repeat([]int{-1}, 24)
+	copy(operands, e.all(n.Inputs[:9]))
+	copy(operands[12:], e.all(n.Inputs[9:13]))
+	x, y := sizes(n.Inputs[0]), sizes(n.Outputs[0])
+	batch := x[0]
+	if o.TimeMajor {
+		batch = x[1]
+	}
+	for i := range 2 {
+		t := writtenTensor{name: fmt.Sprintf("%s/state_%d", n.Name, i), dtype: n.Outputs[0].Type.DType, shape: []int{batch, y[2]},
+			quant: n.Outputs[0].Type.Quant, state: true}
+		if v := n.Input(13 + i); v != nil {
+			if v.Const == nil || slices.ContainsFunc(v.Const.Bytes(), func(b byte) bool { return b != 0 }) {
+				return fmt.Errorf("its state does not begin as zeros")
+			}
+			t.dtype, t.quant = v.Type.DType, v.Type.Quant
+		}
+		operands[18+i] = e.add(t)
+	}
+	e.emit("UNIDIRECTIONAL_SEQUENCE_LSTM", 71, []option{{0, int8(activationTanh)}, {1, o.CellClip}, {2, float32(0)}, {3, o.TimeMajor}, {4, false}},
+		operands, e.number(n.Outputs[0]))
+	if n.Compute == graph.Integer {
+		last := &e.out.operators[len(e.out.operators)-1]
+		for i := range 4 {
+			last.between = append(last.between, e.add(writtenTensor{name: fmt.Sprintf("%s/gate_%d", n.Name, i), dtype: tensor.Float32, shape: []int{0}}))
+		}
+		last.between = append(last.between, e.add(writtenTensor{name: n.Name + "/hidden", dtype: tensor.Int8, shape: []int{0}, quant: n.Outputs[0].Type.Quant}))
+	}
+	return nil
+}

@@ -11,7 +11,7 @@ var writers map[string]writer = writerTable()
 func writerTable() map[string]writer {
 	rows := map[string]writer{
 		"Conv": (*exporter).conv, "ConvTranspose": (*exporter).convTranspose, "Gemm": (*exporter).gemm, "MatMul": (*exporter).matMul,
-		"MaxPool": (*exporter).maxPool, "AveragePool": (*exporter).averagePool,
+		"SequenceLSTM": (*exporter).sequenceLSTM, "MaxPool": (*exporter).maxPool, "AveragePool": (*exporter).averagePool,
 		"GlobalAveragePool": (*exporter).globalAveragePool, "GlobalMaxPool": (*exporter).globalMaxPool,
 		"Softmax": (*exporter).softmax, "LogSoftmax": (*exporter).logSoftmax, "LRN": (*exporter).lrn,
 		"BatchNormalization": (*exporter).batchNormalization, "InstanceNormalization": (*exporter).instanceNormalization,
@@ -53,7 +53,7 @@ var onCodes = map[string]bool{
 	"Relu": true, "Clip": true, "LeakyRelu": true, "Sigmoid": true, "Tanh": true, "HardSwish": true,
 	"Max": true, "Min": true, "ReduceMean": true, "ReduceMax": true, "ReduceMin": true, "Resize": true, "Requantize": true,
 	"Reshape": true, "Flatten": true, "Squeeze": true, "Unsqueeze": true, "Identity": true, "Transpose": true,
-	"Concat": true, "Split": true, "Slice": true, "Pad": true, "Gather": true, "SpaceToDepth": true, "DepthToSpace": true,
+	"SequenceLSTM": true, "Concat": true, "Split": true, "Slice": true, "Pad": true, "Gather": true, "SpaceToDepth": true, "DepthToSpace": true,
 }
 
 // OnCodes reports whether TFLite has a kernel for codes of an operator, so that it can be quantized for TFLite.

@@ -319,3 +319,38 @@ func fakeQuant(c *call) error {
 		[]*graph.Value{c.in[0], c.scalar("scale", scale), c.constant("zero_point", tensor.Of([]int32{int32(zero)}))}, c.out[0])
 	return nil
 }
+
+// sequenceLSTM is read without coupled gates, peepholes, projection and normalization. Its operands are the input; four
+// input weights, recurrent weights, peepholes (three) and biases; two of the projection; two states; four of
+// normalization.
+func sequenceLSTM(c *call) error {
+	const biases, states = 12, 18
+	if len(c.in) < 20 {
+		return fmt.Errorf("has %d inputs instead of 20 or 24", len(c.in))
+	}
+	for i, v := range c.in {
+		wanted := i < 9 || i >= biases && i < 16 || i == states || i == states+1
+		if wanted != (v != nil) {
+			return errUnknown
+		}
+	}
+	t := c.options
+	if t.byte(0) != activationTanh || t.bool(5) {
+		return errUnknown
+	}
+	o := &op.SequenceLSTM{CellClip: t.float(1, 0), TimeMajor: t.bool(3)}
+	in := append(append(append([]*graph.Value{}, c.in[:9]...), c.in[biases:16]...), c.in[states:states+2]...)
+	x, y := c.in[0].Type, c.out[0].Type
+	n := &graph.Node{Name: c.name(), Op: o, Inputs: in, Outputs: c.out[:1]}
+	if quantized(c.in) {
+		// Without projection the hidden state is the result; TFLite's kernel is only known for a zero point of 0.
+		whole := x.Quant.IsPerTensor() && x.DType == tensor.Int8 && y.Quant.IsPerTensor() && y.DType == tensor.Int8 &&
+			y.Quant.ZeroPoint[0] == 0 && in[14].Type.DType == tensor.Int16
+		if !whole {
+			return errUnknown
+		}
+		n.Compute, n.Arithmetic = graph.Integer, c.arithmetic(x)
+	}
+	c.add(n)
+	return nil
+}

@@ -43,10 +43,11 @@ func operatorTable() map[key]row {
 		{false, "DEPTH_TO_SPACE"}: {1, depthMove(func(block int) graph.Operator {
 			return &op.DepthToSpace{BlockSize: block, Layout: op.NHWC}
 		})},
-		{false, "FAKE_QUANT"}: {1, fakeQuant},
-		{false, "QUANTIZE"}:   {1, quantize},
-		{false, "DEQUANTIZE"}: {1, dequantize},
-		{false, "CAST"}:       {1, cast},
+		{false, "UNIDIRECTIONAL_SEQUENCE_LSTM"}: {9, sequenceLSTM},
+		{false, "FAKE_QUANT"}:                   {1, fakeQuant},
+		{false, "QUANTIZE"}:                     {1, quantize},
+		{false, "DEQUANTIZE"}:                   {1, dequantize},
+		{false, "CAST"}:                         {1, cast},
 
 		{false, "ADD"}:                {2, add},
 		{false, "SUB"}:                {2, arithmeticOf(func() graph.Operator { return &op.Sub{} })},
