@@ -40,7 +40,7 @@ func lowerSoftmax(_ *builder, n *graph.Node) (prepared, error) {
 	return func(c *planning) error {
 		x := c.in(0)
 		y := c.out(0, x)
-		k := &kernel.SoftmaxF32{Log: logarithm}
+		k := &kernel.SoftmaxF32{Vector: c.program.vector, Log: logarithm}
 		k.Outer, k.Size, k.Inner = around(x.shape, axis)
 		emitUnary[float32, float32](c, "softmax_f32", k, y, x)
 		return nil

@@ -227,7 +227,7 @@ func TestSoftmaxF32(t *testing.T) {
 	for _, shape := range [][3]int{{3, 10, 1}, {2, 5, 4}, {1, 1, 1}, {0, 4, 1}, {2, 0, 3}, {1, 1000, 1}} {
 		for _, logarithm := range []bool{false, true} {
 			r := random(4)
-			k := SoftmaxF32{shape[0], shape[1], shape[2], logarithm}
+			k := SoftmaxF32{Outer: shape[0], Size: shape[1], Inner: shape[2], Log: logarithm}
 			in := randomFloats(r, shape[0]*shape[1]*shape[2])
 			for i := range in {
 				in[i] *= 30

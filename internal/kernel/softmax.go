@@ -1,10 +1,15 @@
 package kernel
 
-import "github.com/octet-nn/octet/internal/numeric"
+import (
+	"math"
+
+	"github.com/octet-nn/octet/internal/numeric"
+)
 
 // SoftmaxF32 is softmax, or its logarithm, along the middle dimension of Outer × Size × Inner elements. The output
 // may be the same memory as the input. Its pieces are the rows along which numbers add up to one.
 type SoftmaxF32 struct {
+	Vector             Vector
 	Outer, Size, Inner int
 	Log                bool
 }
@@ -20,9 +25,13 @@ func (k *SoftmaxF32) Run(out, in []float32, start, end int) {
 	for unit := start; unit < end; unit++ {
 		first := unit/k.Inner*k.Size*k.Inner + unit%k.Inner
 		last := first + (k.Size-1)*k.Inner
-		greatest := in[first]
-		for i := first; i <= last; i += k.Inner {
-			greatest = max(greatest, in[i])
+		greatest := k.greatest(in, first, last)
+		if k.Inner == 1 && !k.Log {
+			y := out[first : last+1]
+			if sum, ok := k.Vector.unary(exponentials, y, in[first:last+1], greatest, 0, float32(math.Inf(-1))); ok {
+				k.Vector.unary(quotient, y, y, sum, 0, 0)
+				continue
+			}
 		}
 		top, sum := float64(greatest), 0.0
 		if k.Log {
@@ -44,6 +53,15 @@ func (k *SoftmaxF32) Run(out, in []float32, start, end int) {
 			out[i] = float32(float64(out[i]) / sum)
 		}
 	}
+}
+
+// greatest is the maximum of a row; NaN if there is one.
+func (k *SoftmaxF32) greatest(in []float32, first, last int) float32 {
+	most := in[first]
+	for i := first; i <= last; i += k.Inner {
+		most = max(most, in[i])
+	}
+	return most
 }
 
 // SoftmaxInt8 is softmax of codes along the middle dimension of Outer × Size × Inner elements: numeric.SoftmaxTerm,

@@ -50,6 +50,9 @@ type UnaryF32 struct {
 func (k *UnaryF32) Run(dst, src []float32) {
 	src = src[:len(dst)]
 	alpha, beta := k.Alpha, k.Beta
+	if _, ok := k.Vector.unary(k.Op, dst, src, alpha, beta, 0); ok {
+		return
+	}
 	switch k.Op {
 	case Clip:
 		done := k.Vector.floats(floatsClip, dst, src, nil, alpha, beta)

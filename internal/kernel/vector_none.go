@@ -12,3 +12,4 @@ func (k vectorKernel) binaryCodes(bool, *codesRun)     { panic(noVector) }
 func (k vectorKernel) floats(floatsOp, *floatsRun)     { panic(noVector) }
 func (k vectorKernel) pool(poolKind, bool, *poolStrip) { panic(noVector) }
 func (k vectorKernel) interleave(int, *planesRun)      { panic(noVector) }
+func (k vectorKernel) unary(UnaryOp, *unaryRun) bool   { panic(noVector) }

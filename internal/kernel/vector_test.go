@@ -226,3 +226,69 @@ func TestVectorInterleave(t *testing.T) {
 		}
 	})
 }
+
+// Functions of one float are as near to their values as vector.unary says, wherever the elements are.
+func TestVectorUnary(t *testing.T) {
+	var src []float32
+	for i := -4000; i <= 4000; i++ {
+		src = append(src, float32(i)/300, float32(i)*float32(i)*float32(i)/1e9)
+	}
+	for _, x := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), 0, math.Copysign(0, -1), math.MaxFloat32, -math.MaxFloat32,
+		math.SmallestNonzeroFloat32, 88.72, 88.73, -87.4, -103.9, -104.1, 1e-20, -1e-20} {
+		src = append(src, float32(x))
+	}
+	forEachVector(t, func(t *testing.T, v Vector) {
+		for op := range unaryCount {
+			k := UnaryF32{Op: op, Alpha: 0.2, Beta: 0.5}
+			want, got := make([]float32, len(src)), guardedFloats(t, make([]float32, len(src)))
+			k.Run(want, src)
+			k.Vector = v
+			k.Run(got, guardedFloats(t, src))
+			worst, at := 0.0, 0
+			for i, w := range want {
+				if w != w || got[i] != got[i] || math.IsInf(float64(w), 0) || math.IsInf(float64(got[i]), 0) {
+					if got[i] != w && (w == w || got[i] == got[i]) {
+						t.Errorf("op %d of %v is %v, want %v", op, src[i], got[i], w)
+					}
+					continue
+				}
+				if e := math.Abs(float64(got[i])-float64(w)) / (4e-7*math.Abs(float64(w)) + 1e-7); e > worst {
+					worst, at = e, i
+				}
+			}
+			t.Logf("op %d: %.2f of the tolerance", op, worst)
+			if worst > 1 {
+				t.Errorf("op %d of %v is %v, want %v", op, src[at], got[at], want[at])
+			}
+			for n := range 40 { // every place in a vector, in place
+				part := append([]float32{}, src[100:100+n]...)
+				k.Run(part, part)
+				if !sameFloats(part, got[100:100+n]) {
+					t.Fatalf("op %d of %d elements differs from that of many: %v, %v", op, n, part, got[100:100+n])
+				}
+			}
+		}
+	})
+}
+
+func TestVectorSoftmax(t *testing.T) {
+	forEachVector(t, func(t *testing.T, v Vector) {
+		for n := 1; n < 200; n++ {
+			in := randomFloats(random(uint64(n)), 3*n)
+			in[0] = float32(math.Inf(-1)) // masked
+			for i := range in[n : 2*n] {
+				in[n+i] *= 100
+			}
+			k := SoftmaxF32{Outer: 3, Size: n, Inner: 1}
+			want, got := make([]float32, 3*n), guardedFloats(t, make([]float32, 3*n))
+			k.Run(want, in, 0, k.Units())
+			k.Vector = v
+			k.Run(got, guardedFloats(t, in), 0, k.Units())
+			for i, w := range want {
+				if !near(float64(got[i]), float64(w), 1) && (w == w || got[i] == got[i]) {
+					t.Fatalf("%d elements: element %d is %v, want %v", n, i, got[i], w)
+				}
+			}
+		}
+	})
+}

@@ -29,6 +29,7 @@ var targets = []target{
 	{"elementwise_amd64", elementwise},
 	{"pool_amd64", pools},
 	{"move_amd64", moves},
+	{"unary_amd64", unary},
 }
 
 func main() {
