@@ -109,7 +109,9 @@ func TestSpellings(t *testing.T) {
 		{"range of the model", "    quantize: 1", "    quantize: 1\n    input_ranges: 0,1",
 			func(f *File) any { return f.Models[0].Graphs[0].Inputs[0].Range }, [2]float64{-1, 1}},
 		{"on and off", "quantize: 1", "quantize: OFF\n    change_concat_ranges: on",
-			func(f *File) any { return []bool{f.Models[0].Graphs[0].Quantize, f.Models[0].Graphs[0].ChangeConcatRanges} }, []bool{false, true}},
+			func(f *File) any {
+				return []bool{f.Models[0].Graphs[0].Quantize, f.Models[0].Graphs[0].ChangeConcatRanges}
+			}, []bool{false, true}},
 		{"quoted", "quantize: 1", `quantize: "1"`, func(f *File) any { return f.Models[0].Graphs[0].Quantize }, true},
 		{"subgraph over model", "        output_shapes: 1,10", "        output_shapes: 1,10\n        quantize: 0",
 			func(f *File) any { return f.Models[0].Graphs[0].Quantize }, false},
@@ -129,7 +131,9 @@ func TestSpellings(t *testing.T) {
 			func(f *File) any { return f.Models[0].Graphs[0].Checks[0].Shape }, []int{1, 1, 1, 7}},
 		{"several models", "models:\n", "models:\n  first: &first\n    platform: onnx\n    model_file_path: f.onnx\n    model_sha256_checksum: " + sum +
 			"\n    subgraphs: [{input_tensors: x, input_shapes: '1', output_tensors: y, output_shapes: '1'}]\n  second:\n    <<: *first\n    quantize: 1\n",
-			func(f *File) any { return fmt.Sprint(len(f.Models), f.Models[1].File.Text, f.Models[1].Graphs[0].Quantize) }, "3f.onnxtrue"},
+			func(f *File) any {
+				return fmt.Sprint(len(f.Models), f.Models[1].File.Text, f.Models[1].Graphs[0].Quantize)
+			}, "3f.onnxtrue"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if !strings.Contains(whole, c.old) {
