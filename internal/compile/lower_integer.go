@@ -75,6 +75,7 @@ func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp
 		for i, s := range q.Scale {
 			p.epilogue.Requantizer[i] = n.Arithmetic.Requantizer(layer, input, s, limited)
 		}
+		p.epilogue.Fixed = kernel.NewFixedPoint(p.epilogue.Requantizer, f.Outputs)
 	}
 	p.epilogue.ZeroPoint, p.epilogue.Lowest, p.epilogue.Highest = out.ZeroPoint, out.lowest, out.highest
 	return p, true

@@ -40,6 +40,7 @@ type depthwiseBlock struct {
 // depthwiseStrips is weights as a row of the table reads them; the zero one has no blocks.
 type depthwiseStrips struct {
 	kernel  stripKernel
+	tier    cpu.Tier
 	taps    int // of a step
 	steps   int
 	blocks  []depthwiseBlock
@@ -69,7 +70,7 @@ func newDepthwiseStrips(tier cpu.Tier, p *PackedDepthwiseInt8, taps int) depthwi
 			continue
 		}
 		if blocks := stripBlocks(p.channels, row.Width, 16, row.Masked); blocks != nil {
-			s := depthwiseStrips{kernel: row.strip, taps: row.Taps, steps: divideUp(taps, row.Taps), blocks: blocks}
+			s := depthwiseStrips{kernel: row.strip, tier: row.Tier, taps: row.Taps, steps: divideUp(taps, row.Taps), blocks: blocks}
 			s.pack(p, taps)
 			return s
 		}
@@ -185,6 +186,9 @@ func (d *DepthwiseInt8) runStrips(out Destination, in []byte, start, end int, sc
 		strip.flip, strip.zero = 0x80808080, d.ZeroPoint+128
 	}
 	d.Epilogue.describe(&strip)
+	fixed, isFixed := newFixedTile(&d.Epilogue, p.tier, out)
+	fixed.sums = sums
+	var sumStarts [sumPixels]int
 	var have stripWindow
 	for start < end {
 		want, line := w.strip(start, end)
@@ -212,6 +216,16 @@ func (d *DepthwiseInt8) runStrips(out Destination, in []byte, start, end int, sc
 			for first := 0; first < n; first += sumPixels {
 				strip.offsets, strip.pixels = &offsets[first*perPixel], min(sumPixels, n-first)
 				b.run(p.kernel, &strip)
+				if isFixed {
+					for i := range strip.pixels {
+						sumStarts[i] = (first + i) * w.OutStride
+					}
+					fixed.of(d.Epilogue.Fixed, b.channel, channels)
+					fixed.stride, fixed.rows, fixed.outStarts = b.width, strip.pixels, sumStarts[:]
+					fixed.out = out.Codes[at : at+sumStarts[strip.pixels-1]+channels]
+					fixed.run()
+					continue
+				}
 				for i := range strip.pixels {
 					d.Epilogue.apply(out, at+(first+i)*w.OutStride, b.channel, sums[i*b.width:][:channels])
 				}

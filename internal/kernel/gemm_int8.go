@@ -156,6 +156,7 @@ type Epilogue struct {
 	Multiplier []float32 // one, or one per output channel
 
 	Requantizer []numeric.Requantizer // nil, or one, or one per output channel, instead of Multiplier
+	Fixed       *FixedPoint           // nil, or the same as Requantizer, faster
 
 	ZeroPoint, Lowest, Highest int32
 

@@ -46,12 +46,15 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 	runs := carve[int](&scratch, feed.window.KernelHeight)
 	copies := carve[byte](&scratch, feed.copied())
 
-	requantizes := row.requantizes && out.Codes != nil && p.epilogue.Requantizer == nil && w.zero == nil
+	e := p.epilogue
+	requantizes := row.requantizes && out.Codes != nil && e.Requantizer == nil && w.zero == nil &&
+		fitsBytes(e.ZeroPoint, e.Lowest, e.Highest)
+	fixed, isFixed := newFixedTile(e, row.Tier, out)
+	fixed.sums, fixed.stride = acc, nr
 	t := tileInt8{runStarts: runs, runLength: feed.paddedRun(), correction: -p.zeroPoint, acc: acc}
 	if p.signed {
 		t.flip, t.correction = 0x80, t.correction-128
 	}
-	e := p.epilogue
 	shift := int32(0)
 	if e.Lowest < 0 {
 		shift = 128
@@ -91,6 +94,13 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 				t.multiplier = columnsOf(multiplier, e.Multiplier, channel, t.columns)
 				t.out = out.Codes[channel : outStarts[rows-1]+channel+t.columns]
 			}
+			if isFixed {
+				fixed.of(e.Fixed, channel, t.columns)
+				fixed.out = out.Codes[channel : outStarts[rows-1]+channel+t.columns]
+				if w.zero != nil {
+					fixed.weightZero = w.zero[channel:][:t.columns]
+				}
+			}
 			for i, tile := 0, 0; i < rows; i, tile = i+t.rows, tile+1 {
 				t.rows = size
 				if tile < larger {
@@ -99,6 +109,11 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 				t.rowStarts, t.outStarts = starts[i:], outStarts[i:]
 				row.run(&t)
 				if codes {
+					continue
+				}
+				if isFixed {
+					fixed.rows, fixed.rowSums, fixed.outStarts = t.rows, rowSums[i:], t.outStarts
+					fixed.run()
 					continue
 				}
 				for r := range t.rows {

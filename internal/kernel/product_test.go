@@ -82,27 +82,3 @@ func TestProductRequantizesLikeNumeric(t *testing.T) {
 		}
 	})
 }
-
-// Every row of the table of arithmetics decides about the codes, at every tier.
-func TestProductInOtherArithmetics(t *testing.T) {
-	const rows, depth, n = 13, 20, 35
-	forEachTier(t, func(t *testing.T, s Set) {
-		r := random(7)
-		in, weights := randomCodes(r, rows*depth), randomCodes(r, n*depth)
-		k := GemmInt8{s.PackInt8(Int8Weights{Matrix(depth, n, true), weights, true, nil}), rows, depth, n, false, 9,
-			Epilogue{ZeroPoint: 3, Lowest: 0, Highest: 255}}
-		exact := make([]int32, rows*n)
-		scratch := AlignedScratch(k.Scratch())
-		k.Run(Destination{Sums: exact}, in, 0, k.Units(), scratch)
-		for o := range n {
-			k.Epilogue.Requantizer = append(k.Epilogue.Requantizer, numeric.MACE.Requantizer(numeric.Convolution, numeric.Codes{Scale: 0.02}, 0.001*float32(1+o), numeric.Codes{Scale: 0.03}))
-		}
-		got := make([]byte, rows*n)
-		k.Run(Destination{Codes: got}, in, 0, k.Units(), scratch)
-		for i, sum := range exact {
-			if want := byte(k.Epilogue.Requantizer[i%n].Code(int64(sum), 3, 0, 255)); got[i] != want {
-				t.Fatalf("code %d of sum %d is %d, want %d", i, sum, got[i], want)
-			}
-		}
-	})
-}
