@@ -67,8 +67,11 @@ TensorFlow's old bilinear sampling. With --prefix the files are named as octet r
 			}
 			done()
 			fmt.Fprintf(cmd.ErrOrStderr(), "wrote %d files of %d bytes to %s\n", len(written), 4*o.Height*o.Width*o.Channels, outputDir)
+			if len(written) == 0 {
+				return fmt.Errorf("none of %d images could be written: %w", len(files), errors.Join(problems...))
+			}
 			if len(problems) > 0 {
-				return fmt.Errorf("%d of %d images were not written: %w", len(problems), len(files), errors.Join(problems...))
+				fmt.Fprintf(cmd.ErrOrStderr(), "octet: warning: %d of %d images were not written: %v\n", len(problems), len(files), errors.Join(problems...))
 			}
 			return nil
 		},

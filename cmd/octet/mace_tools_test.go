@@ -69,7 +69,13 @@ func TestImageToTensor(t *testing.T) {
 		}
 	}
 	writeFile(t, filepath.Join(in, "text.jpg"), "no image")
-	fail(t, 1, []string{"1 of 2 images", "text.jpg: not a JPEG"}, "image-to-tensor", "--input", in, "--output_dir", out, "--image_shape", "4,5,3")
+	r := succeed(t, "image-to-tensor", "--input", in, "--output_dir", out, "--image_shape", "4,5,3")
+	for _, part := range []string{"wrote 1 files", "1 of 2 images", "text.jpg: not a JPEG"} {
+		if !strings.Contains(r.stderr, part) {
+			t.Errorf("stderr lacks %q:\n%s", part, r.stderr)
+		}
+	}
+	fail(t, 1, []string{"none of 1 images", "text.jpg: not a JPEG"}, "image-to-tensor", "--input", filepath.Join(in, "text.jpg"), "--output_dir", out, "--image_shape", "4,5,3")
 	fail(t, 2, []string{"height,width,channels"}, "image-to-tensor", "--input", in, "--image_shape", "4x5x3")
 	fail(t, 2, []string{"1 means for 3"}, "image-to-tensor", "--input", in, "--image_shape", "4,5,3", "--mean", "1")
 	fail(t, 2, []string{"--input"}, "image-to-tensor")

@@ -5,7 +5,8 @@
 //	I mace/core/net/serial_net.cc:199] Tensor range @@name@@min,max
 //
 // or, where the tensor has a range already, @@name@@min,max@@[count,count,…]. Only what follows "Tensor range @@"
-// matters; all other output is passed over. A range file has one line name@@min,max for every tensor.
+// matters; all other output is passed over, and so are codes that colour a terminal. A range file has one line
+// name@@min,max for every tensor.
 package stat
 
 import (
@@ -38,7 +39,7 @@ type Log struct {
 type tensor struct {
 	name       string
 	mins, maxs series
-	ignored    int // lines with NaN or an infinity
+	ignored    int // lines without a finite range
 }
 
 // series is a list of numbers in chunks.
@@ -70,6 +71,9 @@ func (s *series) take() []float32 {
 	return all
 }
 
+// maxTensors bounds how many names a file may have.
+const maxTensors = 1 << 18
+
 // maxLine bounds a line: a histogram of 2048 counts takes 50 kB at most.
 const maxLine = 1 << 20
 
@@ -78,6 +82,9 @@ const maxLine = 1 << 20
 func ReadLog(ctx context.Context, r io.Reader, name string, progress func(bytes int64)) (*Log, error) {
 	l := &Log{byName: map[string]*tensor{}}
 	lines := bufio.NewReaderSize(r, 1<<18)
+	if err := checkEncoding(lines, name); err != nil {
+		return nil, err
+	}
 	var problems []error
 	var read int64
 	for number := 1; ; number++ {
@@ -121,6 +128,14 @@ func ReadLog(ctx context.Context, r io.Reader, name string, progress func(bytes 
 	return l, nil
 }
 
+// checkEncoding refuses UTF-16, in which no marker would be found.
+func checkEncoding(r *bufio.Reader, name string) error {
+	if start, _ := r.Peek(2); string(start) == "\xff\xfe" || string(start) == "\xfe\xff" {
+		return fmt.Errorf("%s is UTF-16, as > of Windows PowerShell writes it: save it as UTF-8", name)
+	}
+	return nil
+}
+
 // wholeLine is the next line, however long its buffer must be.
 func wholeLine(r *bufio.Reader) ([]byte, error) {
 	line, err := r.ReadSlice('\n')
@@ -138,16 +153,15 @@ func wholeLine(r *bufio.Reader) ([]byte, error) {
 	return long, err
 }
 
-// line adds a line to the log; what is no range is passed over.
+// line adds a line to the log; what is no range is passed over. It may change the line.
 func (l *Log) line(line []byte) error {
-	if !bytes.Contains(line, []byte(marker)) {
+	_, rest, ok := bytes.Cut(line, []byte(marker))
+	if !ok {
 		return nil
 	}
-	// As MACE does, the whole line is cut at every "@@": what comes before the first does not matter.
-	_, rest, _ := bytes.Cut(line, []byte("@@"))
-	name, rest, ok := bytes.Cut(rest, []byte("@@"))
-	if !ok {
-		return fmt.Errorf("%q has no range: wants Tensor range @@name@@min,max", bytes.TrimSpace(line))
+	name, rest, ok := bytes.Cut(withoutEscapes(rest), []byte("@@"))
+	if !ok || len(name) == 0 {
+		return fmt.Errorf("%s has no range: wants Tensor range @@name@@min,max", excerpt(line))
 	}
 	numbers, histogram, hasHistogram := bytes.Cut(rest, []byte("@@"))
 	low, high, err := parseRange(numbers)
@@ -155,32 +169,103 @@ func (l *Log) line(line []byte) error {
 		return fmt.Errorf("tensor %q: %w", name, err)
 	}
 	if hasHistogram {
-		if h := bytes.TrimSpace(histogram); len(h) < 2 || h[0] != '[' || h[len(h)-1] != ']' {
-			return fmt.Errorf("tensor %q: its histogram is cut off", name)
+		if low, high, err = occupied(histogram, low, high); err != nil {
+			return fmt.Errorf("tensor %q: %w", name, err)
 		}
 		l.Histograms++
 	}
 	t := l.byName[string(name)]
 	if t == nil {
+		if len(l.tensors) == maxTensors {
+			return fmt.Errorf("more than %d tensors", maxTensors)
+		}
 		t = &tensor{name: string(name)}
 		l.byName[t.name] = t
 		l.tensors = append(l.tensors, t)
 	}
 	l.Lines++
-	if low-low != 0 || high-high != 0 {
+	// Of a tensor of nothing but NaN, MACE prints what its search for extremes began with: a minimum above the maximum.
+	if least, greatest := float32(low), float32(high); least-least == 0 && greatest-greatest == 0 && least <= greatest {
+		t.mins.add(least)
+		t.maxs.add(greatest)
+	} else {
 		t.ignored++
-		return nil
 	}
-	t.mins.add(float32(low))
-	t.maxs.add(float32(high))
 	return nil
+}
+
+// occupied is the part of a range in which a histogram over it has counts. MACE prints the same range, that of an earlier
+// calibration, with the histogram of every sample: where a sample's own values lie, only the counts tell.
+func occupied(histogram []byte, low, high float64) (from, to float64, err error) {
+	inner, ok := bytes.CutPrefix(bytes.TrimSpace(histogram), []byte("["))
+	if ok {
+		inner, ok = bytes.CutSuffix(inner, []byte("]"))
+	}
+	if !ok {
+		return 0, 0, errors.New("its histogram is cut off")
+	}
+	bins, first, last := 0, -1, -1
+	for more := true; more; bins++ {
+		var text []byte
+		text, inner, more = bytes.Cut(inner, []byte(","))
+		count, err := strconv.ParseUint(string(bytes.TrimSpace(text)), 10, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("bin %d of its histogram is %s and not a count", bins, excerpt(text))
+		}
+		if count > 0 {
+			last = bins
+			if first < 0 {
+				first = bins
+			}
+		}
+	}
+	from, to = low, high
+	width := (high - low) / float64(bins)
+	if first > 0 {
+		from = low + float64(float64(first)*width)
+	}
+	if last >= 0 && last < bins-1 {
+		to = low + float64(float64(last+1)*width)
+	}
+	return from, to, nil
+}
+
+// withoutEscapes removes, in place, the sequences that colour a terminal.
+func withoutEscapes(text []byte) []byte {
+	const escape = 0x1b
+	if bytes.IndexByte(text, escape) < 0 {
+		return text
+	}
+	out := text[:0]
+	for i := 0; i < len(text); i++ {
+		if text[i] != escape {
+			out = append(out, text[i])
+			continue
+		}
+		if i+1 < len(text) && text[i+1] == '[' {
+			i += 2
+			for i < len(text) && (text[i] < '@' || text[i] > '~') {
+				i++
+			}
+		}
+	}
+	return out
+}
+
+// excerpt is the beginning of a text from a file, quoted.
+func excerpt(text []byte) string {
+	const shown = 80
+	if text = bytes.TrimSpace(text); len(text) > shown {
+		return strconv.Quote(string(text[:shown])) + "…"
+	}
+	return strconv.Quote(string(text))
 }
 
 // parseRange reads "min,max".
 func parseRange(text []byte) (low, high float64, err error) {
 	first, second, ok := bytes.Cut(bytes.TrimSpace(text), []byte(","))
 	if !ok {
-		return 0, 0, fmt.Errorf("%q is not two numbers with a comma between them", text)
+		return 0, 0, fmt.Errorf("%s is not two numbers with a comma between them", excerpt(text))
 	}
 	if low, err = parseNumber(first); err != nil {
 		return 0, 0, err
@@ -191,7 +276,8 @@ func parseRange(text []byte) (low, high float64, err error) {
 
 func parseNumber(text []byte) (float64, error) {
 	text = bytes.TrimSpace(text)
-	if bytes.Equal(text, []byte("-nan")) { // as C++ may write it
+	// C++ libraries write "nan", "-nan", "-nan(ind)".
+	if unsigned := bytes.TrimPrefix(text, []byte("-")); bytes.HasPrefix(unsigned, []byte("nan")) {
 		return math.NaN(), nil
 	}
 	v, err := strconv.ParseFloat(string(text), 64)
@@ -199,7 +285,7 @@ func parseNumber(text []byte) (float64, error) {
 		return v, nil // an infinity, or 0
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a number", text)
+		return 0, fmt.Errorf("%s is not a number", excerpt(text))
 	}
 	return v, nil
 }

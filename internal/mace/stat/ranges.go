@@ -40,6 +40,9 @@ func WriteRanges(w io.Writer, ranges []Range, f Format) error {
 // cannot be read are reported at once.
 func ReadRanges(r io.Reader, name string) (ranges []Range, warnings []string, err error) {
 	lines := bufio.NewReaderSize(r, 1<<16)
+	if err := checkEncoding(lines, name); err != nil {
+		return nil, nil, err
+	}
 	var problems []error
 	place := map[string]int{}
 	for number := 1; ; number++ {
@@ -54,6 +57,8 @@ func ReadRanges(r io.Reader, name string) (ranges []Range, warnings []string, er
 			case twice:
 				warnings = append(warnings, fmt.Sprintf("%s:%d: tensor %q has a range already; this one counts", name, number, parsed.Name))
 				ranges[at] = parsed
+			case len(ranges) == maxTensors:
+				return nil, nil, fmt.Errorf("%s:%d: more than %d tensors", name, number, maxTensors)
 			default:
 				place[parsed.Name] = len(ranges)
 				ranges = append(ranges, parsed)
@@ -82,7 +87,7 @@ func parseLine(text []byte) (Range, error) {
 	}
 	name, rest, ok := strings.Cut(string(text), "@@")
 	if !ok || name == "" {
-		return Range{}, fmt.Errorf("%q is not name@@min,max", text)
+		return Range{}, fmt.Errorf("%s is not name@@min,max", excerpt(text))
 	}
 	numbers, _, _ := strings.Cut(rest, "@@")
 	low, high, err := parseRange([]byte(numbers))

@@ -66,15 +66,32 @@ func TestLines(t *testing.T) {
 	l := read(t, "\x1b[32m* Run 'net' with round=1\x1b[0m\r\n"+
 		"I mace/core/net/serial_net.cc:199] Tensor range @@a:0@@-1.5,2\r\n"+
 		"06-01 12:00:00.000  123  123 I MACE  : Tensor range @@b@@1e-05,inf\n"+
-		"I x:1] Tensor range @@a:0@@-0,3e+06@@[1,2,3]\n"+
+		"@@1@@ \x1b[33mI x:1] Tensor range @@a:0@@-0,3e+06@@[1,2,3]\x1b[0m\n"+
 		"time          1.000       2.000       3.000       4.000\n"+
-		"I x:1] Tensor range @@b@@-nan,1")
-	if l.Lines != 4 || l.Histograms != 1 || l.Tensors() != 2 || len(l.Warnings) != 1 {
+		"I x:1] Tensor range @@b@@3.40282e+38,-3.40282e+38\n"+
+		"I x:1] Tensor range @@b@@-nan(ind),1")
+	if l.Lines != 5 || l.Histograms != 1 || l.Tensors() != 2 || len(l.Warnings) != 1 {
 		t.Errorf("%d lines, %d histograms, %d tensors, warnings %q", l.Lines, l.Histograms, l.Tensors(), l.Warnings)
 	}
 	ranges, warnings, err := l.Reduce(Options{})
 	if err != nil || len(ranges) != 1 || ranges[0] != (Range{"a:0", -1.5, 3e6}) || len(warnings) != 1 {
 		t.Errorf("%v %v %v", ranges, warnings, err)
+	}
+}
+
+// TestHistograms: of a range with a histogram, the part that has counts is the sample's.
+func TestHistograms(t *testing.T) {
+	for histogram, want := range map[string]Range{
+		"[3,0,0,2]":       {"a", -1, 1},
+		"[0,1,0,0]":       {"a", -0.5, 0},
+		" [ 0, 0 ,5, 1 ]": {"a", 0, 1},
+		"[0,0,0,0]":       {"a", -1, 1},
+		"[7]":             {"a", -1, 1},
+	} {
+		ranges, _, err := read(t, "Tensor range @@a@@-1,1@@"+histogram+"\n").Reduce(Options{})
+		if err != nil || ranges[0] != want {
+			t.Errorf("%s: %v %v, want %v", histogram, ranges, err, want)
+		}
 	}
 }
 
@@ -102,12 +119,14 @@ func TestConstantTensorIsWidened(t *testing.T) {
 
 func TestBadLogs(t *testing.T) {
 	for log, parts := range map[string][]string{
-		"":                          {"log has no line", "--quantize_stat"},
-		"I nothing here\n":          {"log has no line", "MACE_LOG_TENSOR_RANGE"},
-		"Tensor range @@a\n":        {"log:1:", "has no range"},
-		"x\nTensor range @@a@@1;2":  {"log:2:", `tensor "a"`, "comma"},
-		"Tensor range @@a@@1,two\n": {"log:1:", `"two" is not a number`},
-		"Tensor range @@a@@1,2@@[1": {"log:1:", "cut off"},
+		"":                              {"log has no line", "--quantize_stat"},
+		"I nothing here\n":              {"log has no line", "MACE_LOG_TENSOR_RANGE"},
+		"Tensor range @@a\n":            {"log:1:", "has no range"},
+		"x\nTensor range @@a@@1;2":      {"log:2:", `tensor "a"`, "comma"},
+		"Tensor range @@a@@1,two\n":     {"log:1:", `"two" is not a number`},
+		"Tensor range @@a@@1,2@@[1":     {"log:1:", "cut off"},
+		"Tensor range @@a@@1,2@@[1,-2]": {"log:1:", `bin 1 of its histogram is "-2"`},
+		"\xff\xfeT\x00e\x00":            {"log is UTF-16", "UTF-8"},
 		"Tensor range @@a@@1\nTensor range @@b@@2\n": {"log:1:", "log:2:"},
 	} {
 		_, err := ReadLog(t.Context(), strings.NewReader(log), "log", nil)
@@ -222,6 +241,7 @@ func FuzzReadLog(f *testing.F) {
 	f.Add([]byte("I mace/core/net/serial_net.cc:199] Tensor range @@a@@-1.5,2\n"))
 	f.Add([]byte("Tensor range @@a@@1,2@@[1,2,3]\nx@@y@@z\n"))
 	f.Add([]byte("Tensor range @@@@nan,inf\n@@Tensor range @@"))
+	f.Add([]byte("\x1b[31mTensor range @@a@@3.40282e+38,-3.40282e+38\x1b[0m\nTensor range @@a@@1e39,-nan(ind)\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		l, err := ReadLog(context.Background(), bytes.NewReader(data), "log", nil)
 		if err != nil {
