@@ -36,19 +36,23 @@ func (k *BinaryF32) Units() int { return k.Shape.chunks }
 
 // Run computes the pieces [start, end).
 func (k *BinaryF32) Run(out, a, b []float32, start, end int) {
-	var bufferA, bufferB [block]float32
+	var left, right expander[float32]
 	stepA, stepB := k.Shape.a[k.Shape.rank-1], k.Shape.b[k.Shape.rank-1]
 	limited := !math.IsInf(float64(k.Least), -1) || !math.IsInf(float64(k.Greatest), 1)
 	all := k.Shape.from(start, end)
-	for l, ok := all.next(); ok; l, ok = all.next() {
+	for {
+		l, count, lineA, lineB, ok := all.nextLines()
+		if !ok {
+			break
+		}
 		most := l.n
 		if stepA != 1 || stepB != 1 {
 			most = block
 		}
 		for i := 0; i < l.n; i += most {
 			n := min(most, l.n-i)
-			y := out[l.out+i:][:n]
-			u, v := contiguous(a, l.a+i*stepA, stepA, n, &bufferA), contiguous(b, l.b+i*stepB, stepB, n, &bufferB)
+			y := out[l.out+i:][:n*count]
+			u, v := left.take(a, l.a+i*stepA, stepA, lineA, n, count), right.take(b, l.b+i*stepB, stepB, lineB, n, count)
 			done := k.Vector.floats(floatsOf(k.Op), y, u, v, k.Least, k.Greatest)
 			y, u, v = y[done:], u[done:], v[done:]
 			binaryF32(k.Op, y, u, v)
@@ -165,22 +169,25 @@ func (k *BinaryInt8) Units() int { return k.shape.chunks }
 
 // Run computes the pieces [start, end).
 func (k *BinaryInt8) Run(out, a, b []byte, start, end int) {
-	var bufferA, bufferB [block]byte
+	var left, right expander[byte]
 	stepA, stepB := k.shape.a[k.shape.rank-1], k.shape.b[k.shape.rank-1]
 	low, high := int64(k.lowest-k.zeroPoint), int64(k.highest-k.zeroPoint)
 	flipA, zeroA := unsigned(k.signedA, k.zeroA)
 	flipB, zeroB := unsigned(k.signedB, k.zeroB)
 	all := k.shape.from(start, end)
-	for l, ok := all.next(); ok; l, ok = all.next() {
+	for {
+		l, count, lineA, lineB, ok := all.nextLines()
+		if !ok {
+			break
+		}
 		most := l.n
 		if stepA != 1 || stepB != 1 {
 			most = block
 		}
 		for i := 0; i < l.n; i += most {
 			n := min(most, l.n-i)
-			y := out[l.out+i:][:n]
-			u := contiguous(a, l.a+i*stepA, stepA, n, &bufferA)[:n]
-			v := contiguous(b, l.b+i*stepB, stepB, n, &bufferB)[:n]
+			y := out[l.out+i:][:n*count]
+			u, v := left.take(a, l.a+i*stepA, stepA, lineA, n, count), right.take(b, l.b+i*stepB, stepB, lineB, n, count)
 			done := k.vector(y, u, v)
 			y, u, v = y[done:], u[done:], v[done:]
 			if k.extreme {

@@ -9,7 +9,7 @@ const MaxRank = 8
 const chunk = 4096
 
 // block is how many elements elementwise kernels expand at a time where an operand is not contiguous.
-const block = 256
+const block = 512
 
 // Broadcast says which elements of two operands meet in each element of a dense output. Dimensions that both operands
 // run through alike are merged, so that common forms (same shape, scalar, per channel, [N,1,1,C] with [N,H,W,C]) have
@@ -137,15 +137,51 @@ func (l *lines) next() (piece line, ok bool) {
 	return piece, true
 }
 
-// contiguous is n elements of x from at on that are step apart: x itself if step is 1, else copied to buffer.
-func contiguous[T any](x []T, at, step, n int, buffer *[block]T) []T {
-	if step == 1 {
-		return x[at : at+n]
+// nextLines is next, but short lines that follow each other, up to a block of elements, are taken together: they are
+// stepA and stepB apart in the operands, and adjacent in the output.
+func (l *lines) nextLines() (piece line, count, stepA, stepB int, ok bool) {
+	s := l.shape
+	d := s.rank - 2
+	if l.left <= 0 || d < 0 || s.innerChunks > 1 || s.size[d+1] == 0 {
+		piece, ok = l.next()
+		return piece, 1, 0, 0, ok
 	}
-	b := buffer[:n]
-	for i := range b {
-		b[i] = x[at]
-		at += step
+	count = max(1, min(block/s.size[d+1], s.size[d]-l.coordinate[d], l.left))
+	stepA, stepB = s.a[d], s.b[d]
+	piece, ok = l.next()
+	for range count - 1 {
+		l.next()
 	}
-	return b
+	return piece, count, stepA, stepB, ok
+}
+
+// expander makes an operand contiguous, and remembers what it made of one that repeats itself.
+type expander[T any] struct {
+	buffer   [block]T
+	at, size int // what buffer holds, if it may be used again; size is 0 if not
+}
+
+// take is count lines of n elements: line i begins at at + i·lineStep, its elements are step apart. It is x itself where
+// they are adjacent; else there are no more elements than a block has.
+func (e *expander[T]) take(x []T, at, step, lineStep, n, count int) []T {
+	if step == 1 && (count == 1 || lineStep == n) {
+		return x[at : at+n*count]
+	}
+	again := step == 0 && count == 1 || lineStep == 0 && count > 1
+	if again && e.size >= n*count && e.at == at {
+		return e.buffer[:n*count]
+	}
+	e.at, e.size = at, 0
+	if again {
+		e.size = n * count
+	}
+	dst := e.buffer[:n*count]
+	for line := range count {
+		from := at + line*lineStep
+		for i := range n {
+			dst[line*n+i] = x[from]
+			from += step
+		}
+	}
+	return dst
 }

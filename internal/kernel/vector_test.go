@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/octet-nn/octet/internal/cpu"
+	"github.com/octet-nn/octet/internal/numeric"
 )
 
 // forEachVector runs a test with the kernels on elements of every tier of this machine but plain Go, to which it
@@ -110,6 +111,54 @@ func TestVectorBinaryInt8(t *testing.T) {
 				k.Vector = v
 				if k.Run(got, a, b, 0, k.Units()); !bytes.Equal(got, want) {
 					t.Fatalf("op %d, %d elements: %v, want %v", op, n, got, want)
+				}
+			}
+		}
+	})
+}
+
+// Operands that are repeated along lines, shorter and longer than vectors and blocks.
+func TestVectorBroadcast(t *testing.T) {
+	forEachVector(t, func(t *testing.T, v Vector) {
+		for i, tc := range []struct{ out, a, b []int }{
+			{[]int{5, 7, 24}, []int{5, 7, 24}, []int{24}},
+			{[]int{3, 40, 9}, []int{3, 40, 9}, []int{3, 1, 9}},
+			{[]int{3, 40, 9}, []int{3, 1, 9}, []int{3, 40, 9}},
+			{[]int{60, 100}, []int{60, 100}, []int{60, 1}},
+			{[]int{60, 100}, []int{1, 100}, []int{60, 1}},
+			{[]int{9, 700}, []int{9, 700}, []int{700}},
+			{[]int{9, 700}, []int{9, 1}, []int{9, 700}},
+			{[]int{5000}, []int{5000}, []int{1}},
+			{[]int{2, 3, 1, 300, 5}, []int{2, 1, 1, 300, 5}, []int{2, 3, 1, 300, 1}},
+			{[]int{4, 511, 2}, []int{4, 511, 2}, []int{4, 1, 2}},
+		} {
+			shape, err := NewBroadcast(tc.out, tc.a, tc.b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := random(uint64(i))
+			a, b := randomCodes(r, count(tc.a)), randomCodes(r, count(tc.b))
+			k := NewBinaryInt8(Add, shape, Int8Operand{false, 100, 0.1}, Int8Operand{true, 3, 0.2}, 0.3, 7, 0, 255)
+			k.Vector = v
+			got := inPieces(t, r, k.Units(), func() ([]byte, func(int, int)) {
+				out := make([]byte, count(tc.out))
+				return out, func(start, end int) { k.Run(out, a, b, start, end) }
+			})
+			for j, q := range got {
+				p, s := int32(a[broadcastIndex(tc.out, tc.a, j)]), int32(int8(b[broadcastIndex(tc.out, tc.b, j)]))
+				if want := numeric.AddCode(p, 100, numeric.Ratio(0.1, 0.3), s, 3, numeric.Ratio(0.2, 0.3), 7, 0, 255); q != byte(want) {
+					t.Fatalf("%v: element %d is %d, want %d", tc, j, q, want)
+				}
+			}
+			f := BinaryF32{Vector: v, Op: Sub, Shape: shape, Least: -10, Greatest: 10}
+			x, y := randomFloats(r, count(tc.a)), randomFloats(r, count(tc.b))
+			floats := inPieces(t, r, f.Units(), func() ([]float32, func(int, int)) {
+				out := make([]float32, count(tc.out))
+				return out, func(start, end int) { f.Run(out, x, y, start, end) }
+			})
+			for j, q := range floats {
+				if want := x[broadcastIndex(tc.out, tc.a, j)] - y[broadcastIndex(tc.out, tc.b, j)]; q != want {
+					t.Fatalf("%v: element %d is %v, want %v", tc, j, q, want)
 				}
 			}
 		}
