@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"internal/runtime":       {"tensor", "internal/graph"},
 	"internal/compile":       {"tensor", "internal/numeric", "internal/cpu", "internal/graph", "internal/op", "internal/rewrite", "internal/kernel", "internal/runtime"},
 	"internal/dataset":       {"tensor", "internal/suggest", "github.com/goccy/go-yaml", "golang.org/x/image"},
+	"internal/mace/convert":  {"tensor", "internal/numeric", "internal/suggest", "internal/graph", "internal/op", "internal/rewrite"},
 	"internal/mace/deploy":   {"internal/suggest", "github.com/goccy/go-yaml"},
 	"internal/mace/stat":     {},
 	"internal/mace/image":    {"internal/dataset"},

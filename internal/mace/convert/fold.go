@@ -1,0 +1,523 @@
+package convert
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/op"
+	"github.com/octet-nn/octet/internal/rewrite"
+	"github.com/octet-nn/octet/tensor"
+)
+
+// evaluate computes the first result of a node with constant operands.
+func evaluate(n *graph.Node) (*tensor.Tensor, error) {
+	in := make([]*tensor.Tensor, len(n.Inputs))
+	for i, v := range n.Inputs {
+		if v != nil {
+			in[i] = v.Const
+		}
+	}
+	out, err := op.Evaluate(context.Background(), n, in)
+	if err != nil {
+		return nil, err
+	}
+	return out[0], nil
+}
+
+// fold joins operators as MACE's converter does, which decides the names of their results: ranges are known by them.
+func (c *converter) fold() error {
+	if _, err := op.Infer(c.g); err != nil {
+		return err
+	}
+	rules := []func(index *graph.Index, n *graph.Node) bool{
+		c.dropUseless, c.foldProductAndSum, c.foldBatchNorm, c.foldBias, c.foldActivation,
+	}
+	for _, rule := range rules {
+		for again := true; again; {
+			again = false
+			index := c.g.Index()
+			for _, n := range c.g.Nodes {
+				if rule(index, n) {
+					again = true
+					break
+				}
+			}
+		}
+	}
+	c.sort()
+	c.log()
+	// Shape arithmetic and constant subgraphs have no part in quantization.
+	var keep []string
+	for _, v := range c.g.Values() {
+		if v.Const == nil && v.Type.DType.IsFloat() {
+			keep = append(keep, v.Name)
+		}
+	}
+	return rewrite.Simplify(c.g, rewrite.SimplifyOptions{Keep: keep})
+}
+
+func (c *converter) drop(n *graph.Node) {
+	c.g.Nodes = slices.DeleteFunc(c.g.Nodes, func(m *graph.Node) bool { return m == n })
+}
+
+// replace makes the readers of old read new, which has been learned of what was learned of either.
+func (c *converter) replace(old, new *graph.Value) {
+	c.g.ReplaceUses(old, new)
+	if r, ok := c.learned[old]; ok {
+		c.learned[new] = r
+	}
+}
+
+// dropUseless removes what only hands its operand on. An operator that makes an output stays.
+func (c *converter) dropUseless(index *graph.Index, n *graph.Node) bool {
+	if len(n.Outputs) != 1 || n.Outputs[0] == nil || len(n.Inputs) == 0 || n.Inputs[0] == nil {
+		return false
+	}
+	x, y := n.Inputs[0], n.Outputs[0]
+	if index.IsOutput(y) {
+		return c.nameOutput(index, n)
+	}
+	switch n.Op.(type) {
+	case *op.Identity:
+	case *op.Reshape, *op.Flatten:
+		if !x.Type.Shape.Same(y.Type.Shape) {
+			return c.mergeReshapes(index, n)
+		}
+	case *op.Mul:
+		if one, ok := scalar(n.Input(1)); !ok || one != 1 || !x.Type.Shape.Same(y.Type.Shape) {
+			return false
+		}
+	default:
+		return false
+	}
+	c.replace(y, x)
+	c.drop(n)
+	return true
+}
+
+// nameOutput removes an Identity that only names an output.
+func (c *converter) nameOutput(index *graph.Index, n *graph.Node) bool {
+	x, y := n.Inputs[0], n.Outputs[0]
+	p := index.Producer(x)
+	if _, ok := n.Op.(*op.Identity); !ok || p == nil || index.IsOutput(x) || c.learned[x] == (Range{}) {
+		return false
+	}
+	// Training wrote down the range of the operator before; as an operator of its own this one would have none.
+	p.Outputs[slices.Index(p.Outputs, x)] = y
+	c.replace(x, y)
+	c.drop(n)
+	return true
+}
+
+// mergeReshapes removes a Reshape that only another one reads.
+func (c *converter) mergeReshapes(index *graph.Index, n *graph.Node) bool {
+	p := index.Producer(n.Inputs[0])
+	if _, ok := n.Op.(*op.Reshape); !ok || p == nil || n.Input(1) == nil || n.Inputs[1].Const == nil {
+		return false
+	}
+	if slices.Contains(op.Int64s(n.Inputs[1].Const), 0) { // copies a dimension of what would be gone
+		return false
+	}
+	switch p.Op.(type) {
+	case *op.Reshape, *op.Flatten:
+	default:
+		return false
+	}
+	if _, only := index.OnlyUse(p.Outputs[0]); !only {
+		return false
+	}
+	n.Inputs[0] = p.Inputs[0]
+	c.drop(p)
+	return true
+}
+
+// scalar is a constant of one element.
+func scalar(v *graph.Value) (float64, bool) {
+	if v == nil || v.Const == nil || v.Const.Len() != 1 || !v.Const.DType().IsFloat() {
+		return 0, false
+	}
+	return op.Float64s(v.Const)[0], true
+}
+
+// foldProductAndSum makes a product with and a sum of constants per channel, channels last, a batch normalization.
+func (c *converter) foldProductAndSum(index *graph.Index, n *graph.Node) bool {
+	if _, ok := n.Op.(*op.Mul); !ok || !perChannel(n) {
+		return false
+	}
+	use, only := index.OnlyUse(n.Outputs[0])
+	if !only || use.Index != 0 {
+		return false
+	}
+	add, ok := use.Node.Op.(*op.Add)
+	if !ok || add.Clamp != nil || !perChannel(use.Node) {
+		return false
+	}
+	y := use.Node.Outputs[0]
+	channels := n.Inputs[1].Const.Len()
+	fresh := func(suffix string, value float32) *graph.Value {
+		t := tensor.Of(slices.Repeat([]float32{value}, channels), channels)
+		return &graph.Value{Name: index.Fresh(y.Name + suffix), Type: graph.TypeOf(t), Const: t}
+	}
+	use.Node.Op = &op.BatchNormalization{Layout: op.NHWC}
+	use.Node.Inputs = []*graph.Value{n.Inputs[0], n.Inputs[1], use.Node.Inputs[1], fresh("_mean", 0), fresh("_variance", 1)}
+	c.drop(n)
+	return true
+}
+
+// perChannel reports whether the second operand is one constant for each element of the last dimension.
+func perChannel(n *graph.Node) bool {
+	if len(n.Inputs) != 2 || n.Inputs[0].Const != nil || n.Inputs[1].Const == nil || n.Inputs[1].Const.DType() != tensor.Float32 {
+		return false
+	}
+	shape, c := n.Inputs[0].Type.Shape, n.Inputs[1].Const.Shape()
+	return len(shape) > 1 && len(c) == 1 && shape[len(shape)-1].Size == c[0]
+}
+
+// next is the only reader of a node's only result, which is its first operand.
+func next(index *graph.Index, n *graph.Node) *graph.Node {
+	if len(n.Outputs) != 1 || n.Outputs[0] == nil {
+		return nil
+	}
+	use, only := index.OnlyUse(n.Outputs[0])
+	if !only || use.Index != 0 {
+		return nil
+	}
+	return use.Node
+}
+
+// constantFilter reports whether a node's weights are a float constant that it alone reads.
+func constantFilter(index *graph.Index, n *graph.Node) bool {
+	w := n.Input(1)
+	return w != nil && w.Const != nil && w.Const.DType() == tensor.Float32 && len(index.Uses(w)) == 1
+}
+
+// foldBatchNorm moves batch normalization with constant statistics into the convolution before it, which keeps its name
+// unless the normalization makes an output of the model.
+func (c *converter) foldBatchNorm(index *graph.Index, n *graph.Node) bool {
+	groups, axis := 1, 0
+	switch o := n.Op.(type) {
+	case *op.Conv:
+		if o.Clamp != nil || !constantFilter(index, n) {
+			return false
+		}
+		axis = o.Filter.Output(len(n.Inputs[1].Type.Shape))
+	case *op.ConvTranspose:
+		if o.Clamp != nil || !constantFilter(index, n) {
+			return false
+		}
+		groups = o.Groups()
+		axis = o.Filter.Output(len(n.Inputs[1].Type.Shape))
+		if o.Filter == op.OIHW { // ONNX has the input channels first here
+			axis = o.Filter.Input(len(n.Inputs[1].Type.Shape))
+		}
+	default:
+		return false
+	}
+	b := next(index, n)
+	if b == nil || groups != 1 || n.Input(2) != nil && n.Inputs[2].Const == nil {
+		return false
+	}
+	norm, ok := b.Op.(*op.BatchNormalization)
+	if !ok || len(b.Inputs) != 5 {
+		return false
+	}
+	var p [5][]float64 // scale, offset, mean and variance at 1…4
+	for i := 1; i < 5; i++ {
+		if b.Inputs[i] == nil || b.Inputs[i].Const == nil {
+			return false
+		}
+		p[i] = op.Float64s(b.Inputs[i].Const)
+	}
+	w := n.Inputs[1]
+	channels := w.Const.Shape()[axis]
+	if len(p[1]) != channels {
+		return false
+	}
+	factor, offset := make([]float32, channels), make([]float32, channels)
+	for i := range factor {
+		f := 1 / math.Sqrt(p[4][i]+float64(norm.Epsilon)) * p[1][i]
+		factor[i] = float32(f)
+		offset[i] = float32(-float64(p[3][i]*f) + p[2][i])
+	}
+	inner := 1
+	for _, size := range w.Const.Shape()[axis+1:] {
+		inner *= size
+	}
+	weights := slices.Clone(op.Float32s(w.Const))
+	for i := range weights {
+		weights[i] *= factor[i/inner%channels]
+	}
+	if old := n.Input(2); old != nil {
+		for i, v := range op.Float32s(old.Const) {
+			offset[i] += float32(v * factor[i])
+		}
+	}
+	folded := constant(index, w.Name+"_folded", tensor.Of(weights, w.Const.Shape()...))
+	folded.Origin = w.Source()
+	bias := constant(index, n.Name+"_bias", tensor.Of(offset, channels))
+	if t := c.trained[w]; t != nil {
+		c.report.note("%s: what training found for its weights is lost by folding %s into them", n.Describe(), b.Describe())
+	}
+	n.Inputs = []*graph.Value{n.Inputs[0], folded, bias}
+	if y := b.Outputs[0]; index.IsOutput(y) {
+		c.g.ReplaceUses(n.Outputs[0], y)
+		if r, ok := c.learned[n.Outputs[0]]; ok && c.learned[y] == (Range{}) {
+			c.learned[y] = r
+		}
+		n.Outputs[0] = y
+	} else {
+		c.replace(y, n.Outputs[0])
+	}
+	c.drop(b)
+	return true
+}
+
+func constant(index *graph.Index, name string, t *tensor.Tensor) *graph.Value {
+	return &graph.Value{Name: index.Fresh(name), Type: graph.TypeOf(t), Const: t}
+}
+
+// become makes a node produce the result of the one folded into it, under its name.
+func (c *converter) become(n, folded *graph.Node) {
+	if r, ok := c.learned[n.Outputs[0]]; ok && c.learned[folded.Outputs[0]] == (Range{}) {
+		c.learned[folded.Outputs[0]] = r
+	}
+	n.Name, n.Outputs[0] = folded.Name, folded.Outputs[0]
+	c.drop(folded)
+}
+
+// foldBias moves an addition of one constant per channel, channels last, into the layer before it.
+func (c *converter) foldBias(index *graph.Index, n *graph.Node) bool {
+	a := next(index, n)
+	if a == nil || n.Input(2) != nil {
+		return false
+	}
+	add, ok := a.Op.(*op.Add)
+	if !ok || add.Clamp != nil || !perChannel(a) {
+		return false
+	}
+	switch o := n.Op.(type) {
+	case *op.Conv:
+		ok = o.Layout == op.NHWC && o.Clamp == nil
+	case *op.ConvTranspose:
+		ok = o.Layout == op.NHWC && o.Clamp == nil
+	case *op.MatMul:
+		ok = o.Clamp == nil && c.fullyConnected(index, n)
+		if ok {
+			n.Op = &op.Gemm{Alpha: 1, Beta: 1}
+		}
+	case *op.Gemm:
+		ok = o.Clamp == nil && o.Alpha == 1 && c.fullyConnected(index, n)
+		if ok {
+			n.Op = &op.Gemm{Alpha: 1, Beta: 1, TransB: o.TransB}
+		}
+	default:
+		return false
+	}
+	if !ok {
+		return false
+	}
+	n.Inputs = []*graph.Value{n.Inputs[0], n.Inputs[1], a.Inputs[1]}
+	c.become(n, a)
+	return true
+}
+
+// fullyConnected reports whether a matrix product is a fully-connected layer to MACE: it multiplies flattened images,
+// or comes after such a layer, by constants. Others are matrix products, with which nothing is folded.
+func (c *converter) fullyConnected(index *graph.Index, n *graph.Node) bool {
+	switch o := n.Op.(type) {
+	case *op.MatMul:
+	case *op.Gemm:
+		if o.TransA {
+			return false
+		}
+	default:
+		return false
+	}
+	if w := n.Input(1); w == nil || w.Const == nil || len(w.Type.Shape) != 2 {
+		return false
+	}
+	for v := n.Inputs[0]; ; {
+		p := index.Producer(v)
+		if p == nil || len(p.Inputs) == 0 {
+			return false
+		}
+		switch p.Op.(type) {
+		case *op.Reshape, *op.Flatten:
+			return len(p.Inputs[0].Type.Shape) == 4
+		case *op.MatMul, *op.Gemm:
+			return c.fullyConnected(index, p)
+		}
+		if _, ok := activation(p); !ok {
+			return false
+		}
+		v = p.Inputs[0]
+	}
+}
+
+// limit says what Relu or Clip from zero does: MACE's RELU and RELUX.
+func limit(n *graph.Node) (*op.Clamp, bool) {
+	switch o := n.Op.(type) {
+	case *op.Function:
+		if o.Type() == "Relu" {
+			return &op.Clamp{Max: float32(math.Inf(1))}, true
+		}
+	case *op.Clip:
+		low, high, ok := o.Bounds(n)
+		return &op.Clamp{Max: float32(high)}, ok && low == 0
+	}
+	return nil, false
+}
+
+// activation is MACE's type of an activation: RELU, RELUX, TANH …
+func activation(n *graph.Node) (string, bool) {
+	if l, ok := limit(n); ok {
+		if math.IsInf(float64(l.Max), 1) || l.Max == math.MaxFloat32 {
+			return "RELU", true
+		}
+		return "RELUX", true
+	}
+	switch n.Op.(type) {
+	case *op.LeakyRelu:
+		return "LEAKYRELU", true
+	case *op.PRelu:
+		return "PRELU", true
+	case *op.Elu:
+		return "ELU", true
+	case *op.HardSigmoid:
+		return "HARDSIGMOID", true
+	}
+	switch n.Op.Type() {
+	case "Sigmoid":
+		return "SIGMOID", true
+	case "Tanh":
+		return "TANH", true
+	}
+	return "", false
+}
+
+// foldActivation moves Relu, and Clip from zero, into the layer before it. MACE folds other activations too unless
+// ranges are wanted.
+func (c *converter) foldActivation(index *graph.Index, n *graph.Node) bool {
+	switch n.Op.(type) {
+	case *op.Conv, *op.ConvTranspose:
+	case *op.MatMul, *op.Gemm:
+		if !c.fullyConnected(index, n) {
+			return false
+		}
+	default:
+		return false
+	}
+	a := next(index, n)
+	if a == nil || rewrite.ClampOf(n.Op) != nil {
+		return false
+	}
+	l, ok := limit(a)
+	if !ok {
+		return false
+	}
+	clamped, ok := rewrite.WithClamp(n.Op, l)
+	if !ok {
+		return false
+	}
+	n.Op = clamped
+	c.become(n, a)
+	return true
+}
+
+// sort puts nodes into the order in which MACE runs them: what an output needs before it, operands in their order.
+func (c *converter) sort() {
+	producer := map[*graph.Value]*graph.Node{}
+	for _, n := range c.g.Nodes {
+		for _, v := range n.Outputs {
+			if v != nil {
+				producer[v] = n
+			}
+		}
+	}
+	type frame struct {
+		node *graph.Node
+		next int
+	}
+	visited := map[*graph.Node]bool{}
+	var order []*graph.Node
+	for _, v := range c.g.Outputs {
+		root := producer[v]
+		if root == nil || visited[root] {
+			continue
+		}
+		visited[root] = true
+		for stack := []frame{{root, 0}}; len(stack) > 0; {
+			top := &stack[len(stack)-1]
+			if top.next == len(top.node.Inputs) {
+				order = append(order, top.node)
+				stack = stack[:len(stack)-1]
+				continue
+			}
+			p := producer[top.node.Inputs[top.next]]
+			top.next++
+			if p != nil && !visited[p] {
+				visited[p] = true
+				stack = append(stack, frame{p, 0})
+			}
+		}
+	}
+	c.g.Nodes = order
+}
+
+// log lists the results of what are operators to MACE, in order: float ones, without the reshapes that it folds into
+// what follows.
+func (c *converter) log() {
+	c.isLogged = map[string]bool{}
+	index := c.g.Index()
+	for _, n := range c.g.Nodes {
+		for _, v := range n.Outputs {
+			if v != nil && v.Type.DType == tensor.Float32 && !c.folded(index, n) {
+				c.logged = append(c.logged, v.Name)
+				c.isLogged[v.Name] = true
+			}
+		}
+	}
+}
+
+// loggedName is MACE's name of a value, "" if it is no operator's result to MACE.
+func (c *converter) loggedName(v *graph.Value) string {
+	for _, name := range []string{v.Name, v.Origin} {
+		if c.isLogged[name] {
+			return name
+		}
+	}
+	return ""
+}
+
+// folded reports whether a node is no operator of its own to MACE: a reshape of an image to a matrix before Softmax,
+// and the one after it.
+func (c *converter) folded(index *graph.Index, n *graph.Node) bool {
+	switch n.Op.(type) {
+	case *op.Reshape, *op.Flatten:
+	default:
+		return false
+	}
+	if use, only := index.OnlyUse(n.Outputs[0]); only && foldsReshape(index, use.Node) {
+		return true
+	}
+	p := index.Producer(n.Inputs[0])
+	return p != nil && foldsReshape(index, p) && !index.IsOutput(n.Outputs[0])
+}
+
+// foldsReshape reports whether a node is a Softmax of a matrix that was an image.
+func foldsReshape(index *graph.Index, n *graph.Node) bool {
+	if _, ok := n.Op.(*op.Softmax); !ok || len(n.Outputs[0].Type.Shape) != 2 {
+		return false
+	}
+	p := index.Producer(n.Inputs[0])
+	if p == nil {
+		return false
+	}
+	switch p.Op.(type) {
+	case *op.Reshape, *op.Flatten:
+		return len(p.Inputs[0].Type.Shape) == 4
+	}
+	return false
+}
