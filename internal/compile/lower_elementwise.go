@@ -94,7 +94,8 @@ func (c *planning) binaryByRow(f kernel.BinaryOp, shape kernel.Broadcast, signed
 		emitBinary[byte](c, "product_int8", k, y, a, b)
 		return
 	}
-	k := &kernel.SumInt8{Shape: shape, Sum: n.Arithmetic.Sum(f == kernel.Sub, codesA, codesB, codesY), SignedA: signedA, SignedB: signedB}
+	k := &kernel.SumInt8{Shape: shape, Sum: n.Arithmetic.Sum(f == kernel.Sub, codesA, codesB, codesY), SignedA: signedA, SignedB: signedB,
+		Vector: c.program.vector}
 	emitBinary[byte](c, "sum_int8", k, y, a, b)
 }
 

@@ -107,3 +107,54 @@ func TestProductInOtherArithmetics(t *testing.T) {
 		}
 	})
 }
+
+// Every pair of codes, and shapes that do not fill a tile.
+func TestSumInt8IsSumCode(t *testing.T) {
+	forEachTier(t, func(t *testing.T, s Set) {
+		for _, row := range numeric.Arithmetics() {
+			for _, subtract := range []bool{false, true} {
+				for _, signed := range []bool{false, true} {
+					lowest, highest := limits(signed)
+					of := func(scale float32, zero int32) numeric.Codes {
+						return numeric.Codes{Scale: scale, ZeroPoint: lowest + zero, Lowest: lowest, Highest: highest}
+					}
+					sum := row.Sum(subtract, of(0.03, 100), of(0.011, 3), of(0.04, 128))
+					for _, shape := range [][3][]int{
+						{{256, 256}, {256, 1}, {1, 256}}, {{256, 256}, {256, 256}, {256, 1}}, {{3, 37}, {3, 37}, {3, 37}}, {{15}, {15}, {15}}, {{700}, {700}, {1}},
+					} {
+						broadcast, err := NewBroadcast(shape[0], shape[1], shape[2])
+						if err != nil {
+							t.Fatal(err)
+						}
+						k := SumInt8{Shape: broadcast, Sum: sum, SignedA: signed, SignedB: signed, Vector: s.Vector()}
+						plain := k
+						plain.Vector = Vector{}
+						elements := func(dims []int) int {
+							n := 1
+							for _, d := range dims {
+								n *= d
+							}
+							return n
+						}
+						n := elements(shape[0])
+						a, b := make([]byte, elements(shape[1])), make([]byte, elements(shape[2]))
+						for i := range a {
+							a[i] = byte(i)
+						}
+						for i := range b {
+							b[i] = byte(i + i/256)
+						}
+						got, want := make([]byte, n), make([]byte, n)
+						k.Run(got, a, b, 0, k.Units())
+						plain.Run(want, a, b, 0, k.Units())
+						for i := range want {
+							if got[i] != want[i] {
+								t.Fatalf("%v, subtract %v: element %d of %v is %d, want %d", row, subtract, i, shape, int8(got[i]), int8(want[i]))
+							}
+						}
+					}
+				}
+			}
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"math"
 	"testing"
 	"unsafe"
@@ -81,4 +82,21 @@ func TestProductRequantizesLikeNumeric(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestSumCodes(t *testing.T) {
+	r := random(2)
+	for _, n := range []int{0, 1, 7, 8, 9, 63, 1023, 1024, 1025, 5000} {
+		for _, codes := range [][]byte{randomCodes(r, n), bytes.Repeat([]byte{255}, n), make([]byte, n)} {
+			for _, flip := range []byte{0, 0x80} {
+				want := int32(0)
+				for _, c := range codes {
+					want += int32(c ^ flip)
+				}
+				if got := sumCodes(codes, flip); got != want {
+					t.Errorf("%d codes flipped by %#x: %d, want %d", n, flip, got, want)
+				}
+			}
+		}
+	}
 }

@@ -36,6 +36,7 @@ type SumInt8 struct {
 	Shape            Broadcast
 	Sum              numeric.Sum
 	SignedA, SignedB bool
+	Vector           Vector // the zero one is plain Go
 }
 
 // Units is how many pieces the work has.
@@ -43,7 +44,55 @@ func (k *SumInt8) Units() int { return k.Shape.chunks }
 
 // Run computes the pieces [start, end).
 func (k *SumInt8) Run(out, a, b []byte, start, end int) {
+	if k.runFixed(out, a, b, start, end) {
+		return
+	}
 	runCodes(&k.Shape, k.SignedA, k.SignedB, k.Sum.Code, out, a, b, start, end)
+}
+
+// runFixed is Run by fixed-point tiles; it does nothing and reports false where there are none.
+func (k *SumInt8) runFixed(out, a, b []byte, start, end int) bool {
+	if k.Vector.kernel != vectorAVX512 {
+		return false
+	}
+	var termsA, termsB [256]int32
+	m, y, ok := k.Sum.FixedTerms(&termsA, &termsB, k.SignedA, k.SignedB)
+	if !ok || m.Shift > 0 || !fitsBytes(y.ZeroPoint, y.Lowest, y.Highest) {
+		return false
+	}
+	const width, most = 16, 32
+	var sums [most * width]int32
+	var q31, shift, away [width]int32
+	fill(q31[:], m.Q31)
+	fill(shift[:], int32(-m.Shift))
+	if m.Shift < 0 {
+		fill(away[:], -1)
+	}
+	var starts [most]int
+	for i := range starts {
+		starts[i] = i * width
+	}
+	t := fixedTile{stride: width, q31: q31[:], shift: shift[:], away: away[:], outStarts: starts[:],
+		low: y.Lowest - y.ZeroPoint, high: y.Highest - y.ZeroPoint, zeroPoint: y.ZeroPoint}
+	stepA, stepB := k.Shape.a[k.Shape.rank-1], k.Shape.b[k.Shape.rank-1]
+	all := k.Shape.from(start, end)
+	for l, ok := all.next(); ok; l, ok = all.next() {
+		for first := 0; first < l.n; first += len(sums) {
+			n := min(len(sums), l.n-first)
+			for i := range n {
+				sums[i] = termsA[a[l.a+(first+i)*stepA]] + termsB[b[l.b+(first+i)*stepB]]
+			}
+			t.sums, t.out, t.columns, t.rows = sums[:], out[l.out+first:][:n], width, n/width
+			if t.rows > 0 {
+				t.run()
+			}
+			if t.columns = n % width; t.columns > 0 {
+				t.sums, t.out, t.rows = sums[n-t.columns:], t.out[n-t.columns:], 1
+				t.run()
+			}
+		}
+	}
+	return true
 }
 
 // ProductInt8 is Mul of codes in any row of the arithmetics: numeric.Product. Its pieces are runs of output elements.

@@ -52,6 +52,29 @@ func (s *Sum) Code(a, b int32) int32 {
 	return code(a, s.a.ZeroPoint, Ratio(s.a.Scale, y.Scale), b, s.b.ZeroPoint, Ratio(s.b.Scale, y.Scale), y.ZeroPoint, y.Lowest, y.Highest)
 }
 
+// FixedTerms fills in what Code adds of each operand for every stored byte, and gives the multiplier of the sum (whose
+// halves go away from zero) and the codes it becomes. ok is false if the row does not add in fixed point.
+func (s *Sum) FixedTerms(a, b *[256]int32, signedA, signedB bool) (m FixedPoint, y Codes, ok bool) {
+	if s.form != sumFixed {
+		return m, y, false
+	}
+	for i := range 256 {
+		u, v := int32(i), int32(i)
+		if signedA {
+			u = int32(int8(i))
+		}
+		if signedB {
+			v = int32(int8(i))
+		}
+		a[i] = s.fixedA.HalfAway((u - s.a.ZeroPoint) << s.left)
+		b[i] = s.fixedB.HalfAway((v - s.b.ZeroPoint) << s.left)
+		if s.subtract {
+			b[i] = -b[i]
+		}
+	}
+	return s.fixedY, s.y, true
+}
+
 func (s *Sum) realA(a int32) float32 { return Dequantize(a, s.a.ZeroPoint, s.a.Scale) }
 
 func (s *Sum) realB(b int32) float32 {
