@@ -416,6 +416,44 @@ func (c *cmsisCase) softmax(t *testing.T, row numeric.Arithmetic) error {
 	return s.gives(y, codesOfInts(out, c.array("output_ref"), rows, size))
 }
 
+// lstm runs a case of a long short-term memory.
+func (c *cmsisCase) lstm(t *testing.T, row numeric.Arithmetic) error {
+	s := newSketch(t, 1)
+	s.row, s.noKernel = row, true
+	batch, steps, inputs, hidden := c.number("BATCH_SIZE"), c.number("TIME_STEPS"), c.number("INPUT_SIZE"), c.number("HIDDEN_SIZE")
+	timeMajor := c.Defines[strings.ToUpper(c.Name)+"_TIME_MAJOR"] == "true"
+	shape := []int{batch, steps}
+	if timeMajor {
+		shape = []int{steps, batch}
+	}
+	operands := []*graph.Value{s.activation(c.array("input_tensor"), tensor.Int8, 1, -c.number("INPUT_ZERO_POINT"), shape[0], shape[1], inputs)}
+	// Gates are sums with 12 fractional bits; the other scales are 1 and the multipliers those of the weights.
+	for _, from := range []struct {
+		name string
+		size int
+	}{{"input", inputs}, {"hidden", hidden}} {
+		for _, gate := range []string{"input", "forget", "cell", "output"} {
+			define := strings.ToUpper(gate + "_gate_" + from.name)
+			scale := float32(float64(c.number(define+"_MULTIPLIER")) * pow2(c.number(define+"_SHIFT")-31) / 4096)
+			codes := codesOfInts(tensor.Int8, c.array(gate+"_gate_"+from.name+"_weights"), hidden, from.size)
+			operands = append(operands, s.constant(codes, graph.PerTensor(scale, 0)))
+		}
+	}
+	for _, gate := range []string{"input", "forget", "cell", "output"} {
+		operands = append(operands, s.constant(codesOfInts(tensor.Int32, c.array(gate+"_gate_bias"), hidden), graph.PerTensor(1, 0)))
+	}
+	zero := c.number("OUTPUT_ZERO_POINT")
+	h := tensor.New(tensor.Int8, batch, hidden)
+	for i := range h.Bytes() {
+		h.Bytes()[i] = byte(zero)
+	}
+	operands = append(operands, s.constant(h, graph.PerTensor(1, int32(zero))),
+		s.constant(tensor.New(tensor.Int16, batch, hidden), graph.PerTensor(float32(pow2(c.number("CELL_SCALE_POWER"))), 0)))
+	scaleY := float32(pow2(-30) / (float64(c.number("OUTPUT_MULTIPLIER")) * pow2(c.number("OUTPUT_SHIFT")-31)))
+	y := s.integer(&op.SequenceLSTM{TimeMajor: timeMajor}, tensor.Int8, scaleY, int32(zero), operands...)
+	return s.gives(y, codesOfInts(tensor.Int8, c.array("output"), shape[0], shape[1], hidden))
+}
+
 // pad runs a case of Pad.
 func (c *cmsisCase) pad(t *testing.T, row numeric.Arithmetic) error {
 	s := newSketch(t, 1)
@@ -436,17 +474,22 @@ func (c *cmsisCase) pad(t *testing.T, row numeric.Arithmetic) error {
 
 // run runs the case, or says why it is left out.
 func (c *cmsisCase) run(t *testing.T, row numeric.Arithmetic) (leftOut string, err error) {
+	const mixed = "arrays of two versions of the case under one name; the constants of one are lost"
 	switch {
 	case strings.HasPrefix(c.Name, "svdf"):
 		return "there is no operator with a state", nil
+	case strings.HasPrefix(c.Name, "lstm") && c.wide("input_tensor"):
+		return "a recurrent layer with a 16-bit hidden state", nil
+	case strings.HasPrefix(c.Name, "lstm") && c.array("output_ref") != nil:
+		return mixed, nil
 	case strings.HasPrefix(c.Name, "lstm"):
-		return "recurrent layers have no integer form", nil
+		return "", c.lstm(t, row)
 	case strings.HasPrefix(c.Name, "transpose_") && !c.has("FILTER_X"):
 		return "the constants have no sizes: they span lines in the source", nil
 	case strings.HasPrefix(c.Name, "ds_cnn"):
 		return "a network, not an operator", nil
 	case strings.Contains(c.Name, "int4") && c.array("output") != nil && c.array("output_ref") != nil:
-		return "arrays of two versions of the case under one name; the constants of one are lost", nil
+		return mixed, nil
 	case strings.HasPrefix(c.Name, "add"), strings.HasPrefix(c.Name, "mul"):
 		return "", c.elementwise(t, row)
 	case strings.HasPrefix(c.Name, "avgpool"), strings.HasPrefix(c.Name, "maxpool"):

@@ -122,6 +122,15 @@ func (s *sketch) feed(batch int) map[string]*tensor.Tensor {
 // interpret runs the graph node by node by reference evaluation.
 func interpret(t testing.TB, g *graph.Graph, in map[string]*tensor.Tensor) map[*graph.Value]*tensor.Tensor {
 	t.Helper()
+	values, err := evaluate(t, g, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
+// evaluate is interpret that hands out errors.
+func evaluate(t testing.TB, g *graph.Graph, in map[string]*tensor.Tensor) (map[*graph.Value]*tensor.Tensor, error) {
 	values := map[*graph.Value]*tensor.Tensor{}
 	for _, v := range g.Inputs {
 		values[v] = in[v.Name]
@@ -138,7 +147,7 @@ func interpret(t testing.TB, g *graph.Graph, in map[string]*tensor.Tensor) map[*
 		}
 		results, err := op.Evaluate(t.Context(), n, operands)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		for i, v := range n.Outputs {
 			if v != nil {
@@ -146,7 +155,7 @@ func interpret(t testing.TB, g *graph.Graph, in map[string]*tensor.Tensor) map[*
 			}
 		}
 	}
-	return values
+	return values, nil
 }
 
 // check compares the compiled graph with its reference evaluation: floats to an NMSE of 1e-10, codes bit for bit; at

@@ -278,7 +278,11 @@ func (s *sketch) referenceGives(result *graph.Value, want *tensor.Tensor) error 
 	for v, x := range s.values {
 		in[v.Name] = x
 	}
-	return compare(interpret(s.t, s.graph, in)[result], want)
+	values, err := evaluate(s.t, s.graph, in)
+	if err != nil {
+		return err
+	}
+	return compare(values[result], want)
 }
 
 // bothGive compares an expected result with the reference and with the compiled graph, which must have a kernel.

@@ -88,7 +88,7 @@ them with these.
 // How many cases prove each row of the table of arithmetics; the tests count them.
 const (
 	layersOfMACE       = 55
-	casesOfGemmlowp    = 113
+	casesOfGemmlowp    = 115
 	casesOfTFLite16x8  = 45
 	casesOfCMSIS       = 210
 	modelsOfTFLite16x8 = 127

@@ -40,6 +40,8 @@ type row struct {
 	softmax  softmaxForm
 	change   changeForm // of codes to other codes
 	quantize quantizeForm
+	// recurrent is of LSTM.
+	recurrent recurrentForm
 	// functions has the functions of one code that are not a table of the rounded real function, by operator type.
 	functions map[string]functionForm
 }
@@ -80,6 +82,7 @@ var rows = [arithmeticCount]row{
 		softmax:   softmaxTable,
 		change:    changeFixed,
 		quantize:  quantizeHalfAway,
+		recurrent: recurrentFixed,
 		functions: tfliteFunctions,
 	},
 	Gemmlowp: {
@@ -97,6 +100,7 @@ var rows = [arithmeticCount]row{
 		softmax:   softmaxFixed,
 		change:    changeFixed,
 		quantize:  quantizeHalfAway,
+		recurrent: recurrentTable,
 		functions: tfliteFunctions,
 	},
 	TFLite16x8: {

@@ -17,7 +17,7 @@ import (
 // Operands: x [batch, steps, inputs]; the weights W of gates i, f, g, o [hidden, inputs]; R of the same [hidden, hidden];
 // b of the same [hidden]; the first h and c [batch, hidden], zeros if absent. The result is h of all steps. On codes, x,
 // weights and h are int8, and c, which then must be there, is int16 with a power of two as its scale: gates have 3
-// integer bits, and every step is rounded as TFLite's kernel 8x8_16 does it.
+// integer bits, and every step is rounded as the row of the node says (numeric.Recurrent).
 type SequenceLSTM struct {
 	CellClip  float32 // limit of c; 0 means none
 	TimeMajor bool    // steps come before the batch in x and the result
@@ -164,29 +164,16 @@ func (s lstmSizes) walk(visit func(batch, at int)) {
 	}
 }
 
-// gateCodes is one gate's products on codes: weights, biases, and the multipliers to 3 integer bits.
-type gateCodes struct {
-	w, r, b              []int32
-	fromInput, fromState numeric.FixedPoint
-}
-
 func (o *SequenceLSTM) evaluateCodes(c *Evaluation) error {
 	x, y := InputCodes(c.Node, 0), OutputCodes(c.Node, nil)
-	cq := c.InQuant(lstmCell)
-	if !c.Has(lstmCell) || !cq.IsPerTensor() {
+	if !c.Has(lstmCell) || !c.InQuant(lstmCell).IsPerTensor() {
 		return fmt.Errorf("the cell state is no int16 codes")
-	}
-	fraction, power := math.Frexp(float64(cq.Scale[0]))
-	power-- // scale = 2^power
-	if fraction != 0.5 || power < -15 || power > -9 {
-		return fmt.Errorf("the cell state's scale %v is no power of two from 2^-15 to 2^-9", cq.Scale[0])
 	}
 	state := y
 	if q := c.InQuant(lstmHidden); q.IsPerTensor() {
 		state.Scale, state.ZeroPoint = q.Scale[0], q.ZeroPoint[0]
 	}
 	s := o.sizes(c)
-	codes := c.Codes(0)
 	h, cell := make([]int32, s.batch*s.hidden), make([]int32, s.batch*s.hidden)
 	for i := range h {
 		h[i] = state.ZeroPoint
@@ -195,36 +182,33 @@ func (o *SequenceLSTM) evaluateCodes(c *Evaluation) error {
 		copy(h, c.Codes(lstmHidden))
 	}
 	copy(cell, c.Codes(lstmCell))
-	var gates [4]gateCodes
-	for i := range gates {
-		wq, rq := c.InQuant(lstmWeights+i), c.InQuant(lstmRecurrent+i)
+	var w, r, b [numeric.GateCount][]int32
+	var scaleW, scaleR [numeric.GateCount]float32
+	for g := range w {
+		wq, rq := c.InQuant(lstmWeights+g), c.InQuant(lstmRecurrent+g)
 		if !wq.IsPerTensor() || !rq.IsPerTensor() {
-			return fmt.Errorf("the weights of gate %d have no single scale", i)
+			return fmt.Errorf("the weights of gate %d have no single scale", g)
 		}
-		gates[i] = gateCodes{c.Codes(lstmWeights + i), c.Codes(lstmRecurrent + i), c.Codes(lstmBias + i),
-			numeric.NewFixedPoint(float64(float32(wq.Scale[0]*x.Scale) * 4096)), numeric.NewFixedPoint(float64(float32(rq.Scale[0]*state.Scale) * 4096))}
+		w[g], r[g], b[g] = c.Codes(lstmWeights+g), c.Codes(lstmRecurrent+g), c.Codes(lstmBias+g)
+		scaleW[g], scaleR[g] = wq.Scale[0], rq.Scale[0]
 	}
-	lowest, highest := int32(math.MinInt16), int32(math.MaxInt16)
-	if o.CellClip > 0 {
-		highest = int32(min(float64(o.CellClip/cq.Scale[0]), math.MaxInt16))
-		lowest = -highest
+	rounding, err := c.Node.Arithmetic.Recurrent(x, state, scaleW, scaleR, c.InQuant(lstmCell).Scale[0], o.CellClip, y)
+	if err != nil {
+		return err
 	}
-	toHidden := numeric.NewFixedPoint(float64(float32(math.Pow(2, -30) / float64(y.Scale))))
+	codes := c.Codes(0)
 	out := make([]int32, s.batch*s.steps*s.hidden)
 	s.walk(func(batch, at int) {
 		before, memory := h[batch*s.hidden:][:s.hidden], cell[batch*s.hidden:][:s.hidden]
 		next := make([]int32, s.hidden)
 		for j := range s.hidden {
-			var v [4]int32
-			for i, g := range gates {
-				v[i] = g.row(j, codes[at*s.inputs:][:s.inputs], x.ZeroPoint, before, state.ZeroPoint)
+			var gate [numeric.GateCount]int32
+			for g := range gate {
+				gate[g] = rounding.Gate(g, b[g][j]+dotCodes(w[g][j*s.inputs:], codes[at*s.inputs:][:s.inputs], x.ZeroPoint),
+					dotCodes(r[g][j*s.hidden:], before, state.ZeroPoint))
 			}
-			in, forget, output := numeric.Sigmoid16(v[0], 3), numeric.Sigmoid16(v[1], 3), numeric.Sigmoid16(v[3], 3)
-			kept := numeric.ShiftHalfAway(forget*memory[j], 15)
-			added := numeric.ShiftHalfAway(in*numeric.Tanh16(v[2], 3), 30+power)
-			memory[j] = min(max(kept+added, lowest), highest)
-			q := toHidden.HalfAway(output*numeric.Tanh16(memory[j], 15+power)) + y.ZeroPoint
-			next[j] = min(max(q, y.Lowest), y.Highest)
+			memory[j] = rounding.Cell(memory[j], gate[numeric.InputGate], gate[numeric.ForgetGate], gate[numeric.CellGate])
+			next[j] = rounding.Hidden(memory[j], gate[numeric.OutputGate])
 		}
 		copy(before, next)
 		copy(out[at*s.hidden:], next)
@@ -233,19 +217,10 @@ func (o *SequenceLSTM) evaluateCodes(c *Evaluation) error {
 	return nil
 }
 
-// row is what gate cell j gets, with 3 integer bits: two sums, each rounded and limited to 16 bits as it is added.
-func (g *gateCodes) row(j int, x []int32, zeroX int32, h []int32, zeroH int32) int32 {
-	acc := g.b[j]
-	for k, q := range x {
-		acc += g.w[j*len(x)+k] * (q - zeroX)
+// dotCodes sums the products of codes, less their zero point, and the beginning of weights.
+func dotCodes(weights, codes []int32, zero int32) (sum int32) {
+	for i, q := range codes {
+		sum += weights[i] * (q - zero)
 	}
-	v := wide16(g.fromInput.HalfAway(acc))
-	acc = 0
-	for k, q := range h {
-		acc += g.r[j*len(h)+k] * (q - zeroH)
-	}
-	return wide16(v + g.fromState.HalfAway(acc))
+	return sum
 }
-
-// wide16 limits to 16 bits.
-func wide16(v int32) int32 { return min(max(v, math.MinInt16), math.MaxInt16) }
