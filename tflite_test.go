@@ -7,18 +7,15 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/testdata"
 	"github.com/octet-nn/octet/tensor"
 )
 
 // The golden files are what TensorFlow Lite's built-in kernels answered, for every file that its version 2.9 runs.
-// Integer files have to give the same bytes; answers of float files may be at most 1e-4 of the largest output off. Layers
-// that quantize their activations while they run do that differently: those are listed.
+// Integer files have to give the same bytes; answers of float files may be at most 1e-4 of the largest output off.
 func TestTFLiteFilesGiveStockAnswers(t *testing.T) {
 	golden := testdata.Shared(t, "golden", "tflite")
 	files, err := filepath.Glob(filepath.Join(testdata.Shared(t, "tflite"), "*", "*.tflite"))
@@ -110,15 +107,10 @@ func compareWithStock(t *testing.T, s *Session, model *Model, prefix string, ref
 		}
 	default:
 		t.Logf("%s: largest difference %.2g of the largest output", by, worst)
-		if !(worst <= 1e-4) && !model.quantizesActivations() {
+		if !(worst <= 1e-4) {
 			t.Errorf("%s: differs by more than 1e-4", by)
 		}
 	}
-}
-
-// quantizesActivations reports whether any layer rounds its activations while it runs.
-func (m *Model) quantizesActivations() bool {
-	return slices.ContainsFunc(m.graph.Nodes, func(n *graph.Node) bool { return n.Compute == graph.DynamicActivations })
 }
 
 // largestDifference is relative to the largest wanted value.

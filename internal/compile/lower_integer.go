@@ -12,6 +12,8 @@ import (
 // integerProduct is what convolutions and matrix products of codes have in common, whatever becomes of the sums.
 type integerProduct struct {
 	compute  graph.Compute
+	row      numeric.Arithmetic
+	layer    numeric.Layer
 	input    codes // of the activations, unless they are quantized as they come
 	weights  kernel.Int8Weights
 	scales   []float32 // of the weights: one, or one per output channel
@@ -26,7 +28,7 @@ func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp
 	if w.Const == nil || q == nil || q.Block > 0 || q.Dynamic || w.Type.DType.Bits() > 8 || len(q.Scale) > 1 && (q.Axis != axis || len(q.Scale) != f.Outputs) {
 		return nil, false
 	}
-	p = &integerProduct{compute: n.Compute, scales: q.Scale}
+	p = &integerProduct{compute: n.Compute, row: n.Arithmetic, layer: op.LayerOf(n, w.Const.Shape()), scales: q.Scale}
 	stored := op.Int64s(w.Const)
 	p.weights = kernel.Int8Weights{Filter: f, Data: make([]byte, len(stored)), Signed: w.Type.DType.IsSigned(), ZeroPoint: q.ZeroPoint}
 	for i, v := range stored {
@@ -36,6 +38,9 @@ func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp
 	if n.Compute == graph.DynamicActivations {
 		if !isFloat32(n.Input(0), bias) || bias != nil && !isVector(bias, f.Outputs) {
 			return nil, false
+		}
+		if shape := n.Input(0).Type.Shape; n.Arithmetic.DynamicEach() && (len(shape) == 0 || !shape[0].Known() || shape[0].Size != 1) {
+			return nil, false // a kernel has one scale of activations
 		}
 		if bias != nil {
 			p.epilogue.FloatBias = spread(op.Float32s(bias.Const), f.Outputs)
@@ -71,9 +76,9 @@ func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp
 		}
 	} else {
 		p.epilogue.Requantizer = make([]numeric.Requantizer, len(q.Scale))
-		layer, input := op.LayerOf(n, w.Const.Shape()), op.InputCodes(n, 0)
+		input := op.InputCodes(n, 0)
 		for i, s := range q.Scale {
-			p.epilogue.Requantizer[i] = n.Arithmetic.Requantizer(layer, input, s, limited)
+			p.epilogue.Requantizer[i] = n.Arithmetic.Requantizer(p.layer, input, s, limited)
 		}
 		p.epilogue.Fixed = kernel.NewFixedPoint(p.epilogue.Requantizer, f.Outputs)
 	}
@@ -137,8 +142,14 @@ func (p *integerProduct) emitDynamic(c *planning, name string, x, y *place, make
 		k := make(kernel.Int8Operand{Scale: 1}, epilogue)
 		zeroPoint := zeroPointOf(k)
 		prepare := func() {
-			scale, zero := numeric.DynamicRange(kernel.Extremes(in))
-			vector.Quantize(stored, in, scale, zero, 0, 255)
+			var scale float32
+			var zero int32
+			if p.row.DynamicEach() {
+				scale, zero = p.row.DynamicCodes(stored, in, p.layer, len(p.scales) > 1)
+			} else {
+				scale, zero = numeric.DynamicRange(kernel.Extremes(in))
+				vector.Quantize(stored, in, scale, zero, 0, 255)
+			}
 			*zeroPoint = zero
 			for i, s := range p.scales {
 				epilogue.Multiplier[i] = scale * s

@@ -42,6 +42,7 @@ type row struct {
 	quantize quantizeForm
 	// recurrent is of LSTM.
 	recurrent recurrentForm
+	dynamic   dynamicForm // of activations that are quantized as they come
 	// functions has the functions of one code that are not a table of the rounded real function, by operator type.
 	functions map[string]functionForm
 }
@@ -83,6 +84,7 @@ var rows = [arithmeticCount]row{
 		change:    changeFixed,
 		quantize:  quantizeHalfAway,
 		recurrent: recurrentFixed,
+		dynamic:   dynamicBatch,
 		functions: tfliteFunctions,
 	},
 	Gemmlowp: {
@@ -101,6 +103,7 @@ var rows = [arithmeticCount]row{
 		change:    changeFixed,
 		quantize:  quantizeHalfAway,
 		recurrent: recurrentTable,
+		dynamic:   dynamicBatch,
 		functions: tfliteFunctions,
 	},
 	TFLite16x8: {
@@ -118,6 +121,7 @@ var rows = [arithmeticCount]row{
 		softmax:   softmaxFixed,
 		change:    changeFixed,
 		quantize:  quantizeHalfAway,
+		dynamic:   dynamicBatch,
 		functions: tfliteFunctions,
 	},
 }

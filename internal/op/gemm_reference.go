@@ -126,7 +126,7 @@ func setResults(c *Evaluation, p *products, sums []int64, shape []int, channels 
 	}
 	values := make([]float32, len(sums))
 	for i, sum := range sums {
-		values[i] = p.realOfSum(sum, i%channels)
+		values[i] = p.realOfSum(sum, i%channels, i, len(sums))
 	}
 	c.SetFloats(0, shape, values)
 }

@@ -21,7 +21,8 @@ type products struct {
 	xi, wi    []int32
 	bias      []float32 // added to the real result; nil if there is none
 	biasCodes []int64   // added to the exact sum
-	scale     []float32 // s_x·s_w of each channel or one for all
+	scale     []float32 // s_x·s_w of each channel or one for all; s_w where each element of the batch has an s_x
+	batch     []float32 // s_x of each element of the batch, where it is quantized by itself
 	// of a quantized result
 	requantizer           []numeric.Requantizer // of each channel or one for all
 	zero, lowest, highest int32
@@ -42,9 +43,8 @@ func readProducts(c *Evaluation, clamp *Clamp) (*products, error) {
 		p.x, p.w = Float32s(x), dequantized(w, qw)
 	case graph.DynamicActivations:
 		p.integer = true
-		codes, scale := dynamicCodes(Float32s(x))
-		p.xi, p.wi = codes, lessZero(w, qw)
-		p.setScale(scale, qw)
+		p.wi, p.scale = lessZero(w, qw), qw.Scale
+		p.xi, p.batch = dynamicCodes(c.Node, x, w.Shape(), len(qw.Scale) > 1)
 	case graph.Integer, graph.IntegerToFloat:
 		if qx == nil || qw == nil || !qx.IsPerTensor() {
 			return nil, fmt.Errorf("an integer node has operands %s and %s", c.Node.Input(0).Type, c.Node.Input(1).Type)
@@ -97,7 +97,7 @@ func productForm(n *graph.Node) (IntegerForm, error) {
 func LayerOf(n *graph.Node, weights []int) numeric.Layer {
 	o, ok := n.Op.(*Conv)
 	switch {
-	case ok && o.Groups() > 1 && weights[o.Filter.Input(len(weights))] == 1:
+	case ok && (o.Groups() > 1 || o.Filter == OneHWC) && weights[o.Filter.Input(len(weights))] == 1:
 		if slices.ContainsFunc(o.Dilations, func(d int) bool { return d != 1 }) {
 			return numeric.DilatedDepthwiseConvolution
 		}
@@ -167,8 +167,8 @@ func (p *products) real(sum float64, channel int) float32 {
 	return p.clamp.Apply(float32(sum))
 }
 
-// realOfSum is the float result of an exact integer sum.
-func (p *products) realOfSum(sum int64, channel int) float32 {
+// realOfSum is the float result of an exact integer sum; i is its place among count, the batch outermost.
+func (p *products) realOfSum(sum int64, channel, i, count int) float32 {
 	if p.biasCodes != nil {
 		sum += at(p.biasCodes, channel)
 	}
@@ -176,7 +176,11 @@ func (p *products) realOfSum(sum int64, channel int) float32 {
 	if p.bias != nil {
 		bias = at(p.bias, channel)
 	}
-	return p.clamp.Apply(numeric.SumToFloat(int32(sum), at(p.scale, channel), bias))
+	scale := at(p.scale, channel)
+	if p.batch != nil {
+		scale = float32(p.batch[i/(count/len(p.batch))] * scale)
+	}
+	return p.clamp.Apply(numeric.SumToFloat(int32(sum), scale, bias))
 }
 
 // code is the quantized result of an exact integer sum.
@@ -205,7 +209,7 @@ func setSums[A float64 | int64](c *Evaluation, p *products, sums []A, l Layout, 
 	values := make([]float32, len(sums))
 	for i, sum := range sums {
 		if p.integer {
-			values[i] = p.realOfSum(int64(sum), i%channels)
+			values[i] = p.realOfSum(int64(sum), i%channels, i, len(sums))
 		} else {
 			values[i] = p.real(float64(sum), i%channels)
 		}
@@ -257,16 +261,23 @@ func dequantized(t *tensor.Tensor, q *graph.Quant) []float32 {
 	return out
 }
 
-// dynamicCodes quantizes numbers as ONNX DynamicQuantizeLinear does and returns the codes less their zero point.
-func dynamicCodes(x []float32) (codes []int32, scale float32) {
-	var least, greatest float32
-	for _, v := range x {
-		least, greatest = min(least, v), max(greatest, v)
+// dynamicCodes quantizes the activations of a layer as the row of its node does, all together or each element of the
+// batch by itself. It returns codes less their zero points, and the scales.
+func dynamicCodes(n *graph.Node, x *tensor.Tensor, weights []int, perChannel bool) (codes []int32, scales []float32) {
+	values := Float32s(x)
+	parts := 1
+	if n.Arithmetic.DynamicEach() && len(x.Shape()) > 0 {
+		parts = max(x.Shape()[0], 1)
 	}
-	scale, zero := numeric.DynamicRange(least, greatest)
-	codes = make([]int32, len(x))
-	for i, v := range x {
-		codes[i] = numeric.Quantize(v, scale, zero, 0, 255) - zero
+	layer, size := LayerOf(n, weights), len(values)/parts
+	codes, scales = make([]int32, len(values)), make([]float32, parts)
+	stored := make([]byte, size)
+	for i := range parts {
+		scale, zero := n.Arithmetic.DynamicCodes(stored, values[i*size:(i+1)*size], layer, perChannel)
+		for j, q := range stored {
+			codes[i*size+j] = int32(q) - zero
+		}
+		scales[i] = scale
 	}
-	return codes, scale
+	return codes, scales
 }

@@ -29,6 +29,7 @@ type small struct {
 	weight *graph.Quant       // of operand 1, if it is int8
 	out    *graph.Quant       // of the result
 	row    numeric.Arithmetic // of integer nodes; TFLite if not given
+	hybrid bool               // floats are quantized as they come
 }
 
 func (s small) graph(t testing.TB) *graph.Graph {
@@ -53,6 +54,9 @@ func (s small) graph(t testing.TB) *graph.Graph {
 		if s.row == numeric.None {
 			n.Arithmetic = numeric.TFLite
 		}
+	}
+	if s.hybrid {
+		n.Compute, n.Arithmetic = graph.DynamicActivations, numeric.TFLite
 	}
 	g := &graph.Graph{Name: s.name, Inputs: []*graph.Value{x}, Outputs: []*graph.Value{y}, Nodes: []*graph.Node{n}}
 	if _, err := op.Infer(g); err != nil {
@@ -160,6 +164,13 @@ func smalls() []small {
 	mean := op.NewReduce("ReduceMean")
 	mean.KeepDims = false
 	add(small{name: "mean", op: mean, in: []int{2, 3, 4}, others: []*tensor.Tensor{ints(-1, 0)}})
+
+	// On activations that are quantized as they come.
+	add(small{name: "hybrid conv", op: &op.Conv{Layout: op.NHWC, Filter: op.OHWI}, in: []int{2, 6, 6, 3}, others: []*tensor.Tensor{codes(4, 3, 3, 3), floats(4)}, weight: graph.PerTensor(0.01, 0), hybrid: true})
+	add(small{name: "hybrid conv per channel", op: &op.Conv{Layout: op.NHWC, Filter: op.OHWI, Clamp: relu}, in: []int{2, 6, 6, 3}, others: []*tensor.Tensor{codes(4, 3, 3, 3), floats(4)}, weight: perChannel(0, 4), hybrid: true})
+	add(small{name: "hybrid depthwise", op: &op.Conv{Group: 4, Layout: op.NHWC, Filter: op.OneHWC}, in: []int{1, 6, 6, 4}, others: []*tensor.Tensor{codes(1, 3, 3, 4), floats(4)}, weight: perChannel(3, 4), hybrid: true})
+	add(small{name: "hybrid gemm", op: &op.Gemm{Alpha: 1, Beta: 1, TransB: true}, in: []int{3, 20}, others: []*tensor.Tensor{codes(7, 20), floats(7)}, weight: graph.PerTensor(0.01, 0), hybrid: true})
+	add(small{name: "hybrid gemm per channel", op: &op.Gemm{Alpha: 1, Beta: 1, TransB: true}, in: []int{3, 20}, others: []*tensor.Tensor{codes(7, 20), floats(7)}, weight: perChannel(0, 7), hybrid: true})
 
 	// On codes.
 	add(small{name: "integer conv", op: conv(op.Conv{Pads: []int{1, 1, 1, 1}, Clamp: relu}), in: []int{1, 3, 7, 5}, others: []*tensor.Tensor{codes(4, 3, 3, 3), tensor.Of([]int32{100, -200, 3000, 0}, 4)},

@@ -3,6 +3,7 @@ package tflite
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/op"
@@ -164,6 +165,9 @@ func fullyConnected(c *call) error {
 	}
 	o := &op.Gemm{Alpha: 1, Beta: 1, TransB: true}
 	x := c.in[0]
+	if c.options.bool(3) && x.Type.Quant == nil && c.in[1].Type.Quant.IsPerTensor() {
+		c.in[1] = c.eachChannel(c.in[1], outputs)
+	}
 	in := append([]*graph.Value{x}, c.in[1:]...)
 	shape := x.Type.Shape
 	if len(shape) != 2 || !shape[1].Known() || shape[1].Size != depth {
@@ -191,6 +195,18 @@ func fullyConnected(c *call) error {
 	c.out[0] = out
 	c.emit(&op.Reshape{AllowZero: true}, []*graph.Value{rows, c.list("shape", full...)}, out)
 	return nil
+}
+
+// eachChannel is weights with the same scale for each output: the spelling of layers whose activations cover their range
+// when they are quantized as they come, as those of layers with a scale per channel do (numeric.DynamicCodes).
+func (c *call) eachChannel(w *graph.Value, outputs int) *graph.Value {
+	q := &graph.Quant{Scale: slices.Repeat(w.Type.Quant.Scale, outputs), ZeroPoint: slices.Repeat(w.Type.Quant.ZeroPoint, outputs)}
+	if w.Const == nil {
+		return w
+	}
+	v := &graph.Value{Name: c.im.fresh(c.name() + "/weights"), Origin: w.Source(), Type: w.Type, Const: w.Const}
+	v.Type.Quant = q
+	return v
 }
 
 func batchMatMul(c *call) error {
