@@ -96,10 +96,14 @@ func (r *gemmF32Row) run(t *tileF32) {
 	}
 }
 
-// runsFixedTiles reports whether a tier has run of fixedTile.
-func runsFixedTiles(tier cpu.Tier) bool { return tier.Includes(cpu.AVX512VNNI) }
-
-func (t *fixedTile) run() { fixedTileAVX512(t) }
+func (t *fixedTile) run() {
+	if t.kernel == vectorAVX512 {
+		fixedTileAVX512(t)
+		return
+	}
+	fixedTileAVX2(t)
+	t.finish(t.columns &^ 7)
+}
 
 // packRows keeps a panel as it is: for each step in depth, the weights of its columns.
 func packRows(dst, panel []float32, _ int) { copy(dst, panel) }

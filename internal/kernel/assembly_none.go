@@ -2,8 +2,6 @@
 
 package kernel
 
-import "github.com/octet-nn/octet/internal/cpu"
-
 // tileKernel names a micro-kernel: there is only plain Go.
 type tileKernel struct{}
 
@@ -14,7 +12,5 @@ func gemmF32Assembly() []gemmF32Row { return nil }
 func (r *gemmInt8Row) run(t *tileInt8) { tile4x12(t) }
 
 func (r *gemmF32Row) run(t *tileF32) { tile4x4(t) }
-
-func runsFixedTiles(cpu.Tier) bool { return false }
 
 func (t *fixedTile) run() { panic("kernel: fixed-point tiles are assembly") }

@@ -43,19 +43,41 @@ type fixedTile struct {
 	out                  []byte // row i goes to out[outStarts[i]:]
 	outStarts            []int
 	low, high, zeroPoint int32 // the limits are less the zero point
+	kernel               vectorKernel
 }
 
 // newFixedTile says how an epilogue makes codes of sums at a tier; ok is false if that is not for fixedTile.
 func newFixedTile(e *Epilogue, tier cpu.Tier, out Destination) (t fixedTile, ok bool) {
-	if out.Codes == nil || e.Requantizer == nil || e.Fixed == nil || !runsFixedTiles(tier) ||
+	kernel := best(tier, vectorTable).vector.kernel
+	if out.Codes == nil || e.Requantizer == nil || e.Fixed == nil || kernel == vectorNone ||
 		!fitsBytes(e.ZeroPoint, e.Lowest, e.Highest) {
 		return t, false
 	}
-	return fixedTile{low: e.Lowest - e.ZeroPoint, high: e.Highest - e.ZeroPoint, zeroPoint: e.ZeroPoint}, true
+	return fixedTile{low: e.Lowest - e.ZeroPoint, high: e.Highest - e.ZeroPoint, zeroPoint: e.ZeroPoint, kernel: kernel}, true
 }
 
 // of chooses the columns from a channel on.
 func (t *fixedTile) of(f *FixedPoint, channel, columns int) {
 	t.columns = columns
 	t.q31, t.shift, t.away = f.q31[channel:][:columns], f.shift[channel:][:columns], f.away[channel:][:columns]
+}
+
+// finish does the columns from a column on, in plain Go.
+func (t *fixedTile) finish(column int) {
+	for j := column; j < t.columns; j++ {
+		m := numeric.FixedPoint{Q31: t.q31[j], Shift: -int(t.shift[j])}
+		for i := range t.rows {
+			sum := t.sums[i*t.stride+j]
+			if t.weightZero != nil {
+				sum -= t.weightZero[j] * t.rowSums[i]
+			}
+			var code int32
+			if t.away[j] != 0 {
+				code = m.HalfAway(sum)
+			} else {
+				code = m.HalfUp(sum)
+			}
+			t.out[t.outStarts[i]+j] = byte(min(max(code, t.low), t.high) + t.zeroPoint)
+		}
+	}
 }

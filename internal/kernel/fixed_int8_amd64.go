@@ -8,3 +8,8 @@ package kernel
 //
 //go:noescape
 func fixedTileAVX512(t *fixedTile)
+
+// fixedTileAVX2 requantizes the columns of a tile up to a multiple of 8.
+//
+//go:noescape
+func fixedTileAVX2(t *fixedTile)

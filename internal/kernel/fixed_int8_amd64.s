@@ -113,3 +113,95 @@ same4:
 done5:
 	VZEROUPPER
 	RET
+
+// func fixedTileAVX2(t *fixedTile)
+TEXT ·fixedTileAVX2(SB), NOSPLIT, $0-8
+	MOVQ t+0(FP), AX
+	XORQ R10, R10
+	MOVL $0x40000000, CX
+	VMOVD CX, X15
+	VPBROADCASTD X15, Y15
+	VPSRLQ $32, Y15, Y15
+	MOVL $0xff, CX
+	VMOVD CX, X14
+	VPBROADCASTD X14, Y14
+	VPBROADCASTD fixedTile_low(AX), Y13
+	VPBROADCASTD fixedTile_high(AX), Y12
+	VPBROADCASTD fixedTile_zeroPoint(AX), Y11
+
+columns6:
+	MOVQ fixedTile_columns(AX), CX
+	SUBQ R10, CX
+	CMPQ CX, $8
+	JLT done9
+	MOVQ fixedTile_q31(AX), SI
+	VMOVDQU (SI)(R10*4), Y10
+	MOVQ fixedTile_shift(AX), SI
+	VMOVDQU (SI)(R10*4), Y9
+	MOVQ fixedTile_away(AX), SI
+	VMOVDQU (SI)(R10*4), Y8
+
+	// the bits that are shifted out, and the most of them that is rounded down
+	VPCMPEQD Y7, Y7, Y7
+	VPSLLVD Y9, Y7, Y7
+	VPCMPEQD Y6, Y6, Y6
+	VPXOR Y6, Y7, Y7
+	VPSRLD $1, Y7, Y6
+	MOVQ fixedTile_weightZero(AX), R14
+	MOVQ fixedTile_sums(AX), R12
+	LEAQ (R12)(R10*4), R12
+	MOVQ fixedTile_stride(AX), R13
+	SHLQ $2, R13
+	MOVQ fixedTile_rowSums(AX), R15
+	MOVQ fixedTile_outStarts(AX), R8
+	MOVQ fixedTile_out(AX), R9
+	ADDQ R10, R9
+	MOVQ fixedTile_rows(AX), R11
+
+row7:
+	VMOVDQU (R12), Y0
+	TESTQ R14, R14
+	JEQ same8
+	VPBROADCASTD (R15), Y1
+	VPMULLD (R14)(R10*4), Y1, Y1
+	VPSUBD Y1, Y0, Y0
+	ADDQ $4, R15
+
+same8:
+	VPMULDQ Y10, Y0, Y1
+	VPSRLQ $32, Y0, Y0
+	VPSRLQ $32, Y10, Y2
+	VPMULDQ Y2, Y0, Y2
+	VPADDQ Y15, Y1, Y1
+	VPADDQ Y15, Y2, Y2
+	VPSRLQ $31, Y1, Y1
+	VPADDQ Y2, Y2, Y2
+	VPBLENDD $0xaa, Y2, Y1, Y1
+
+	// the threshold is one more for negative numbers whose halves go away from zero
+	VPSRAD $31, Y1, Y3
+	VPAND Y8, Y3, Y3
+	VPSUBD Y3, Y6, Y3
+	VPAND Y7, Y1, Y2
+	VPCMPGTD Y3, Y2, Y2
+	VPSRAVD Y9, Y1, Y1
+	VPSUBD Y2, Y1, Y1
+	VPMAXSD Y13, Y1, Y1
+	VPMINSD Y12, Y1, Y1
+	VPADDD Y11, Y1, Y1
+	VPAND Y14, Y1, Y1
+	VEXTRACTI128 $1, Y1, X2
+	VPACKUSDW X2, X1, X1
+	VPACKUSWB X1, X1, X1
+	MOVQ (R8), SI
+	VMOVQ X1, (R9)(SI*1)
+	ADDQ $8, R8
+	ADDQ R13, R12
+	DECQ R11
+	JNE row7
+	ADDQ $8, R10
+	JMP columns6
+
+done9:
+	VZEROUPPER
+	RET

@@ -52,7 +52,7 @@ func (k *SumInt8) Run(out, a, b []byte, start, end int) {
 
 // runFixed is Run by fixed-point tiles; it does nothing and reports false where there are none.
 func (k *SumInt8) runFixed(out, a, b []byte, start, end int) bool {
-	if k.Vector.kernel != vectorAVX512 {
+	if k.Vector.kernel == vectorNone {
 		return false
 	}
 	var termsA, termsB [256]int32
@@ -73,7 +73,7 @@ func (k *SumInt8) runFixed(out, a, b []byte, start, end int) bool {
 		starts[i] = i * width
 	}
 	t := fixedTile{stride: width, q31: q31[:], shift: shift[:], away: away[:], outStarts: starts[:],
-		low: y.Lowest - y.ZeroPoint, high: y.Highest - y.ZeroPoint, zeroPoint: y.ZeroPoint}
+		low: y.Lowest - y.ZeroPoint, high: y.Highest - y.ZeroPoint, zeroPoint: y.ZeroPoint, kernel: k.Vector.kernel}
 	stepA, stepB := k.Shape.a[k.Shape.rank-1], k.Shape.b[k.Shape.rank-1]
 	all := k.Shape.from(start, end)
 	for l, ok := all.next(); ok; l, ok = all.next() {
