@@ -49,7 +49,7 @@ func Absorb(g *graph.Graph, o AbsorbOptions) (*AbsorbReport, error) {
 	if err := normalizeFakeQuantize(g); err != nil {
 		return nil, err
 	}
-	mergeRepresentations(g)
+	mergeRepresentations(g, o.Arithmetic)
 	a := &absorber{
 		g: g, index: g.Index(), keep: keep, arithmetic: o.Arithmetic, report: &AbsorbReport{},
 		gone: map[*graph.Node]bool{}, made: map[*graph.Value]*graph.Node{},
@@ -61,7 +61,16 @@ func Absorb(g *graph.Graph, o AbsorbOptions) (*AbsorbReport, error) {
 		}
 	}
 	a.apply()
-	mergeRepresentations(g)
+	mergeRepresentations(g, o.Arithmetic)
+	row := o.Arithmetic
+	if row == numeric.ONNX { // it is what nodes follow that name none
+		row = numeric.None
+	}
+	for _, n := range g.Nodes {
+		if _, ok := n.Op.(*op.Quantize); ok {
+			n.Arithmetic = row
+		}
+	}
 	g.RemoveDead()
 	if err := g.Sort(); err != nil {
 		return nil, err
@@ -133,7 +142,7 @@ func evaluateConstant(n *graph.Node) error {
 
 // mergeRepresentations makes one node of equal Quantize or Dequantize nodes of one value, and removes a Quantize of
 // dequantized codes: equal parameters give the codes themselves, others a Requantize.
-func mergeRepresentations(g *graph.Graph) {
+func mergeRepresentations(g *graph.Graph, arithmetic numeric.Arithmetic) {
 	index := g.Index()
 	first := map[*graph.Value][]*graph.Node{} // Quantize and Dequantize nodes that read a value
 	gone := map[*graph.Node]bool{}
@@ -154,7 +163,7 @@ func mergeRepresentations(g *graph.Graph) {
 				}
 				if codes.Const == nil {
 					n.Op, n.Inputs = &op.Requantize{}, []*graph.Value{codes}
-					n.Compute, n.Arithmetic = graph.Integer, numeric.ONNX
+					n.Compute, n.Arithmetic = graph.Integer, arithmetic
 					continue
 				}
 			}
