@@ -276,8 +276,8 @@ func lowerTable(_ *builder, n *graph.Node) (prepared, error) {
 		x := c.in(0)
 		y := c.out(0, x)
 		c.emitElements("table", y.len(), func(m *runtime.Memory) func(begin, end int) {
-			out, in := data[byte](m, y), data[byte](m, x)
-			return func(begin, end int) { kernel.Lookup(out[begin:end], in[begin:end], table) }
+			vector, out, in := c.program.vector, data[byte](m, y), data[byte](m, x)
+			return func(begin, end int) { vector.Lookup(out[begin:end], in[begin:end], table) }
 		})
 		return nil
 	}, nil

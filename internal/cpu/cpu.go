@@ -65,9 +65,10 @@ func (t Tier) Includes(other Tier) bool {
 
 // capabilities is what was found on this machine: tiers ordered from best to Generic.
 type capabilities struct {
-	features []string
-	tiers    []Tier
-	amx      error // why there is no AMX; nil if it was granted
+	features         []string
+	tiers            []Tier
+	bytePermutations bool
+	amx              error // why there is no AMX; nil if it was granted
 }
 
 var detect = sync.OnceValue(func() capabilities {
@@ -79,6 +80,10 @@ var detect = sync.OnceValue(func() capabilities {
 // Available lists the tiers this machine can run, best first; Generic is always the last. The first call asks the
 // operating system for AMX where the processor has it.
 func Available() []Tier { return slices.Clone(detect().tiers) }
+
+// BytePermutations reports whether the machine has AVX-512 VBMI, which permutes bytes across a whole vector. It is no
+// tier: some machines of a tier have it and some have not.
+func BytePermutations() bool { return detect().bytePermutations }
 
 // Choose is the tier to use: the best available or, if it is set, the one that the environment variable OCTET_CPU
 // names. If that names a tier which is unknown or which this machine lacks, the error lists the valid names and the

@@ -36,6 +36,7 @@ func detectArchitecture() capabilities {
 	} else if c.amx = amx(x.HasAMXTile && x.HasAMXInt8, x.HasOSXSAVE); c.amx == nil {
 		c.tiers = append(c.tiers, AMX)
 	}
+	c.bytePermutations = hasAVX512 && x.HasAVX512VBMI
 	if hasAVX512 {
 		c.tiers = append(c.tiers, AVX512VNNI)
 	}

@@ -4,6 +4,11 @@
 
 package kernel
 
+// lookupAVX512VBMI is r.b, a table of 256 bytes, at 64 codes a step.
+//
+//go:noescape
+func lookupAVX512VBMI(r *codesRun)
+
 // addCodesAVX512 is numeric.AddCode of 64 elements a step.
 //
 //go:noescape

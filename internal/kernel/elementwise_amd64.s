@@ -5,6 +5,33 @@
 #include "go_asm.h"
 #include "textflag.h"
 
+// func lookupAVX512VBMI(r *codesRun)
+TEXT ·lookupAVX512VBMI(SB), NOSPLIT, $0-8
+	MOVQ r+0(FP), AX
+	MOVQ codesRun_out(AX), DI
+	MOVQ codesRun_a(AX), SI
+	MOVQ codesRun_b(AX), DX
+	MOVQ codesRun_steps(AX), CX
+
+step1:
+	VMOVDQU8 (DX), Z0
+	VMOVDQU8 64(DX), Z1
+	VMOVDQU8 128(DX), Z2
+	VMOVDQU8 192(DX), Z3
+	VMOVDQU8 (SI), Z4
+	VMOVDQA64 Z4, Z5
+	VPMOVB2M Z4, K1
+	VPERMI2B Z1, Z0, Z4
+	VPERMI2B Z3, Z2, Z5
+	VMOVDQU8 Z5, K1, Z4
+	VMOVDQU8 Z4, (DI)
+	ADDQ $64, DI
+	ADDQ $64, SI
+	DECQ CX
+	JNE step1
+	VZEROUPPER
+	RET
+
 // func addCodesAVX512(r *codesRun)
 TEXT ·addCodesAVX512(SB), NOSPLIT, $0-8
 	MOVQ r+0(FP), AX
@@ -13,7 +40,7 @@ TEXT ·addCodesAVX512(SB), NOSPLIT, $0-8
 	MOVQ codesRun_b(AX), DX
 	MOVQ codesRun_steps(AX), CX
 
-step1:
+step2:
 	VPBROADCASTD codesRun_flipA(AX), Z8
 	VPXORD (SI), Z8, Z8
 	VPXORD Z9, Z9, Z9
@@ -81,24 +108,24 @@ step1:
 	VPADDSW Z9, Z0, Z0
 	VPADDSW Z9, Z2, Z2
 	CMPB codesRun_signed(AX), $0
-	JNE signed2
+	JNE signed3
 	VPACKUSWB Z2, Z0, Z0
 	VPMAXUB Z10, Z0, Z0
 	VPMINUB Z11, Z0, Z0
-	JMP packed3
+	JMP packed4
 
-signed2:
+signed3:
 	VPACKSSWB Z2, Z0, Z0
 	VPMAXSB Z10, Z0, Z0
 	VPMINSB Z11, Z0, Z0
 
-packed3:
+packed4:
 	VMOVUPS Z0, (DI)
 	ADDQ $64, DI
 	ADDQ $64, SI
 	ADDQ $64, DX
 	DECQ CX
-	JNE step1
+	JNE step2
 	VZEROUPPER
 	RET
 
@@ -110,7 +137,7 @@ TEXT ·mulCodesAVX512(SB), NOSPLIT, $0-8
 	MOVQ codesRun_b(AX), DX
 	MOVQ codesRun_steps(AX), CX
 
-step4:
+step5:
 	VPBROADCASTD codesRun_flipA(AX), Z8
 	VPXORD (SI), Z8, Z8
 	VPXORD Z9, Z9, Z9
@@ -173,24 +200,24 @@ step4:
 	VPADDSW Z9, Z0, Z0
 	VPADDSW Z9, Z2, Z2
 	CMPB codesRun_signed(AX), $0
-	JNE signed5
+	JNE signed6
 	VPACKUSWB Z2, Z0, Z0
 	VPMAXUB Z10, Z0, Z0
 	VPMINUB Z11, Z0, Z0
-	JMP packed6
+	JMP packed7
 
-signed5:
+signed6:
 	VPACKSSWB Z2, Z0, Z0
 	VPMAXSB Z10, Z0, Z0
 	VPMINSB Z11, Z0, Z0
 
-packed6:
+packed7:
 	VMOVUPS Z0, (DI)
 	ADDQ $64, DI
 	ADDQ $64, SI
 	ADDQ $64, DX
 	DECQ CX
-	JNE step4
+	JNE step5
 	VZEROUPPER
 	RET
 
@@ -202,7 +229,7 @@ TEXT ·quantizeAVX512(SB), NOSPLIT, $0-8
 	MOVQ codesRun_b(AX), DX
 	MOVQ codesRun_steps(AX), CX
 
-step7:
+step8:
 	VBROADCASTSS codesRun_ratioA(AX), Z4
 	VMOVUPS (SI), Z0
 	VMOVUPS 64(SI), Z1
@@ -237,25 +264,25 @@ step7:
 	VPADDSW Z9, Z0, Z0
 	VPADDSW Z9, Z2, Z2
 	CMPB codesRun_signed(AX), $0
-	JNE signed8
+	JNE signed9
 	VPACKUSWB Z2, Z0, Z0
 	VPMAXUB Z10, Z0, Z0
 	VPMINUB Z11, Z0, Z0
-	JMP packed9
+	JMP packed10
 
-signed8:
+signed9:
 	VPACKSSWB Z2, Z0, Z0
 	VPMAXSB Z10, Z0, Z0
 	VPMINSB Z11, Z0, Z0
 
-packed9:
+packed10:
 	VMOVUPS (DX), Z4
 	VPERMD Z0, Z4, Z0
 	VMOVUPS Z0, (DI)
 	ADDQ $64, DI
 	ADDQ $256, SI
 	DECQ CX
-	JNE step7
+	JNE step8
 	VZEROUPPER
 	RET
 
@@ -267,7 +294,7 @@ TEXT ·dequantizeAVX512(SB), NOSPLIT, $0-8
 	MOVQ codesRun_b(AX), DX
 	MOVQ codesRun_steps(AX), CX
 
-step10:
+step11:
 	MOVBLZX codesRun_flipA(AX), BX
 	VMOVD BX, X4
 	VPBROADCASTD X4, Z4
@@ -300,7 +327,7 @@ step10:
 	ADDQ $256, DI
 	ADDQ $64, SI
 	DECQ CX
-	JNE step10
+	JNE step11
 	VZEROUPPER
 	RET
 
@@ -312,7 +339,7 @@ TEXT ·addFloatsAVX512(SB), NOSPLIT, $0-8
 	MOVQ floatsRun_b(AX), DX
 	MOVQ floatsRun_steps(AX), CX
 
-step11:
+step12:
 	VBROADCASTSS floatsRun_least(AX), Z4
 	VBROADCASTSS floatsRun_greatest(AX), Z5
 	VMOVUPS (SI), Z0
@@ -339,7 +366,7 @@ step11:
 	ADDQ $256, SI
 	ADDQ $256, DX
 	DECQ CX
-	JNE step11
+	JNE step12
 	VZEROUPPER
 	RET
 
@@ -351,7 +378,7 @@ TEXT ·subFloatsAVX512(SB), NOSPLIT, $0-8
 	MOVQ floatsRun_b(AX), DX
 	MOVQ floatsRun_steps(AX), CX
 
-step12:
+step13:
 	VBROADCASTSS floatsRun_least(AX), Z4
 	VBROADCASTSS floatsRun_greatest(AX), Z5
 	VMOVUPS (SI), Z0
@@ -378,7 +405,7 @@ step12:
 	ADDQ $256, SI
 	ADDQ $256, DX
 	DECQ CX
-	JNE step12
+	JNE step13
 	VZEROUPPER
 	RET
 
@@ -390,7 +417,7 @@ TEXT ·mulFloatsAVX512(SB), NOSPLIT, $0-8
 	MOVQ floatsRun_b(AX), DX
 	MOVQ floatsRun_steps(AX), CX
 
-step13:
+step14:
 	VBROADCASTSS floatsRun_least(AX), Z4
 	VBROADCASTSS floatsRun_greatest(AX), Z5
 	VMOVUPS (SI), Z0
@@ -417,7 +444,7 @@ step13:
 	ADDQ $256, SI
 	ADDQ $256, DX
 	DECQ CX
-	JNE step13
+	JNE step14
 	VZEROUPPER
 	RET
 
@@ -429,7 +456,7 @@ TEXT ·divFloatsAVX512(SB), NOSPLIT, $0-8
 	MOVQ floatsRun_b(AX), DX
 	MOVQ floatsRun_steps(AX), CX
 
-step14:
+step15:
 	VBROADCASTSS floatsRun_least(AX), Z4
 	VBROADCASTSS floatsRun_greatest(AX), Z5
 	VMOVUPS (SI), Z0
@@ -456,7 +483,7 @@ step14:
 	ADDQ $256, SI
 	ADDQ $256, DX
 	DECQ CX
-	JNE step14
+	JNE step15
 	VZEROUPPER
 	RET
 
@@ -468,7 +495,7 @@ TEXT ·clipFloatsAVX512(SB), NOSPLIT, $0-8
 	MOVQ floatsRun_b(AX), DX
 	MOVQ floatsRun_steps(AX), CX
 
-step15:
+step16:
 	VBROADCASTSS floatsRun_least(AX), Z4
 	VBROADCASTSS floatsRun_greatest(AX), Z5
 	VMOVUPS (SI), Z0
@@ -490,7 +517,7 @@ step15:
 	ADDQ $256, DI
 	ADDQ $256, SI
 	DECQ CX
-	JNE step15
+	JNE step16
 	VZEROUPPER
 	RET
 
@@ -502,7 +529,7 @@ TEXT ·addCodesAVX2(SB), NOSPLIT, $0-8
 	MOVQ codesRun_b(AX), DX
 	MOVQ codesRun_steps(AX), CX
 
-step16:
+step17:
 	VPBROADCASTD codesRun_flipA(AX), Y8
 	VPXOR (SI), Y8, Y8
 	VPXOR Y9, Y9, Y9
@@ -570,24 +597,24 @@ step16:
 	VPADDSW Y9, Y0, Y0
 	VPADDSW Y9, Y2, Y2
 	CMPB codesRun_signed(AX), $0
-	JNE signed17
+	JNE signed18
 	VPACKUSWB Y2, Y0, Y0
 	VPMAXUB Y10, Y0, Y0
 	VPMINUB Y11, Y0, Y0
-	JMP packed18
+	JMP packed19
 
-signed17:
+signed18:
 	VPACKSSWB Y2, Y0, Y0
 	VPMAXSB Y10, Y0, Y0
 	VPMINSB Y11, Y0, Y0
 
-packed18:
+packed19:
 	VMOVUPS Y0, (DI)
 	ADDQ $32, DI
 	ADDQ $32, SI
 	ADDQ $32, DX
 	DECQ CX
-	JNE step16
+	JNE step17
 	VZEROUPPER
 	RET
 
@@ -599,7 +626,7 @@ TEXT ·mulCodesAVX2(SB), NOSPLIT, $0-8
 	MOVQ codesRun_b(AX), DX
 	MOVQ codesRun_steps(AX), CX
 
-step19:
+step20:
 	VPBROADCASTD codesRun_flipA(AX), Y8
 	VPXOR (SI), Y8, Y8
 	VPXOR Y9, Y9, Y9
@@ -662,24 +689,24 @@ step19:
 	VPADDSW Y9, Y0, Y0
 	VPADDSW Y9, Y2, Y2
 	CMPB codesRun_signed(AX), $0
-	JNE signed20
+	JNE signed21
 	VPACKUSWB Y2, Y0, Y0
 	VPMAXUB Y10, Y0, Y0
 	VPMINUB Y11, Y0, Y0
-	JMP packed21
+	JMP packed22
 
-signed20:
+signed21:
 	VPACKSSWB Y2, Y0, Y0
 	VPMAXSB Y10, Y0, Y0
 	VPMINSB Y11, Y0, Y0
 
-packed21:
+packed22:
 	VMOVUPS Y0, (DI)
 	ADDQ $32, DI
 	ADDQ $32, SI
 	ADDQ $32, DX
 	DECQ CX
-	JNE step19
+	JNE step20
 	VZEROUPPER
 	RET
 
@@ -691,7 +718,7 @@ TEXT ·quantizeAVX2(SB), NOSPLIT, $0-8
 	MOVQ codesRun_b(AX), DX
 	MOVQ codesRun_steps(AX), CX
 
-step22:
+step23:
 	VBROADCASTSS codesRun_ratioA(AX), Y4
 	VMOVUPS (SI), Y0
 	VMOVUPS 32(SI), Y1
@@ -726,25 +753,25 @@ step22:
 	VPADDSW Y9, Y0, Y0
 	VPADDSW Y9, Y2, Y2
 	CMPB codesRun_signed(AX), $0
-	JNE signed23
+	JNE signed24
 	VPACKUSWB Y2, Y0, Y0
 	VPMAXUB Y10, Y0, Y0
 	VPMINUB Y11, Y0, Y0
-	JMP packed24
+	JMP packed25
 
-signed23:
+signed24:
 	VPACKSSWB Y2, Y0, Y0
 	VPMAXSB Y10, Y0, Y0
 	VPMINSB Y11, Y0, Y0
 
-packed24:
+packed25:
 	VMOVUPS (DX), Y4
 	VPERMD Y0, Y4, Y0
 	VMOVUPS Y0, (DI)
 	ADDQ $32, DI
 	ADDQ $128, SI
 	DECQ CX
-	JNE step22
+	JNE step23
 	VZEROUPPER
 	RET
 
@@ -756,7 +783,7 @@ TEXT ·dequantizeAVX2(SB), NOSPLIT, $0-8
 	MOVQ codesRun_b(AX), DX
 	MOVQ codesRun_steps(AX), CX
 
-step25:
+step26:
 	MOVBLZX codesRun_flipA(AX), BX
 	VMOVD BX, X4
 	VPBROADCASTD X4, Y4
@@ -789,7 +816,7 @@ step25:
 	ADDQ $128, DI
 	ADDQ $32, SI
 	DECQ CX
-	JNE step25
+	JNE step26
 	VZEROUPPER
 	RET
 
@@ -801,7 +828,7 @@ TEXT ·addFloatsAVX2(SB), NOSPLIT, $0-8
 	MOVQ floatsRun_b(AX), DX
 	MOVQ floatsRun_steps(AX), CX
 
-step26:
+step27:
 	VBROADCASTSS floatsRun_least(AX), Y4
 	VBROADCASTSS floatsRun_greatest(AX), Y5
 	VMOVUPS (SI), Y0
@@ -828,7 +855,7 @@ step26:
 	ADDQ $128, SI
 	ADDQ $128, DX
 	DECQ CX
-	JNE step26
+	JNE step27
 	VZEROUPPER
 	RET
 
@@ -840,7 +867,7 @@ TEXT ·subFloatsAVX2(SB), NOSPLIT, $0-8
 	MOVQ floatsRun_b(AX), DX
 	MOVQ floatsRun_steps(AX), CX
 
-step27:
+step28:
 	VBROADCASTSS floatsRun_least(AX), Y4
 	VBROADCASTSS floatsRun_greatest(AX), Y5
 	VMOVUPS (SI), Y0
@@ -867,7 +894,7 @@ step27:
 	ADDQ $128, SI
 	ADDQ $128, DX
 	DECQ CX
-	JNE step27
+	JNE step28
 	VZEROUPPER
 	RET
 
@@ -879,7 +906,7 @@ TEXT ·mulFloatsAVX2(SB), NOSPLIT, $0-8
 	MOVQ floatsRun_b(AX), DX
 	MOVQ floatsRun_steps(AX), CX
 
-step28:
+step29:
 	VBROADCASTSS floatsRun_least(AX), Y4
 	VBROADCASTSS floatsRun_greatest(AX), Y5
 	VMOVUPS (SI), Y0
@@ -906,7 +933,7 @@ step28:
 	ADDQ $128, SI
 	ADDQ $128, DX
 	DECQ CX
-	JNE step28
+	JNE step29
 	VZEROUPPER
 	RET
 
@@ -918,7 +945,7 @@ TEXT ·divFloatsAVX2(SB), NOSPLIT, $0-8
 	MOVQ floatsRun_b(AX), DX
 	MOVQ floatsRun_steps(AX), CX
 
-step29:
+step30:
 	VBROADCASTSS floatsRun_least(AX), Y4
 	VBROADCASTSS floatsRun_greatest(AX), Y5
 	VMOVUPS (SI), Y0
@@ -945,7 +972,7 @@ step29:
 	ADDQ $128, SI
 	ADDQ $128, DX
 	DECQ CX
-	JNE step29
+	JNE step30
 	VZEROUPPER
 	RET
 
@@ -957,7 +984,7 @@ TEXT ·clipFloatsAVX2(SB), NOSPLIT, $0-8
 	MOVQ floatsRun_b(AX), DX
 	MOVQ floatsRun_steps(AX), CX
 
-step30:
+step31:
 	VBROADCASTSS floatsRun_least(AX), Y4
 	VBROADCASTSS floatsRun_greatest(AX), Y5
 	VMOVUPS (SI), Y0
@@ -979,6 +1006,6 @@ step30:
 	ADDQ $128, DI
 	ADDQ $128, SI
 	DECQ CX
-	JNE step30
+	JNE step31
 	VZEROUPPER
 	RET

@@ -38,9 +38,12 @@ func (k poolKind) elementBytes() int {
 	return 1
 }
 
-// hasStrips reports whether there are micro-kernels for a window. 16-bit sums of codes hold 257 taps.
+// sumTaps is how many codes a 16-bit sum holds; there is one more.
+const sumTaps = 256
+
+// hasStrips reports whether there are micro-kernels for a window.
 func (v Vector) hasStrips(kind poolKind, w *Window) bool {
-	return v.kernel != vectorNone && w.taps() > 0 && w.taps() <= 256 && w.fitsStrips() &&
+	return v.kernel != vectorNone && w.taps() > 0 && w.stripPixels()*w.taps() <= 1<<16 && w.fitsStrips() &&
 		(v.kernel == vectorAVX512 || w.Channels*kind.elementBytes() >= v.kernel.width())
 }
 
@@ -48,7 +51,7 @@ func (v Vector) stripScratch(kind poolKind, w *Window) int {
 	if !v.hasStrips(kind, w) {
 		return 0
 	}
-	return carved[int32](w.stripPixels()*w.taps()) + carved[float32](w.stripPixels()) + carved[byte](64) + carved[int32](w.Channels+64)
+	return carved[int32](w.stripPixels()*w.taps()) + carved[float32](w.stripPixels()) + carved[byte](64) + 2*carved[int32](w.Channels+64)
 }
 
 // stripPixels is the most pixels of a strip: lines need no more.
@@ -63,7 +66,7 @@ func (v Vector) pool(kind poolKind, w *Window, out, in unsafe.Pointer, pad byte,
 	counts := carve[float32](&scratch, w.stripPixels())
 	padding := carve[byte](&scratch, 64)
 	fill(padding, pad)
-	total := carve[int32](&scratch, w.Channels+64)
+	total, part := carve[int32](&scratch, w.Channels+64), carve[int32](&scratch, w.Channels+64)
 	s := poolStrip{pad: unsafe.Pointer(&padding[0]), offsets: &offsets[0], counts: &counts[0], taps: taps,
 		flip: uint32(flip) * 0x01010101, lowest: uint32(pad) * 0x01010101, outStep: size * w.OutStride}
 	if kind == poolMaxF32 {
@@ -97,10 +100,21 @@ func (v Vector) pool(kind poolKind, w *Window, out, in unsafe.Pointer, pad byte,
 			s.in = unsafe.Add(in, size*(line*w.InWidth*w.InStride+c))
 			if kind == poolSumUint8 {
 				s.out = unsafe.Pointer(&total[c])
+				s.taps = min(taps, sumTaps)
 			} else {
 				s.out = unsafe.Add(out, size*(start*w.OutStride+c))
 			}
+			s.offsets = &offsets[0]
 			v.kernel.pool(kind, masked, &s)
+			if kind == poolSumUint8 {
+				for tap := sumTaps; tap < taps; tap += sumTaps {
+					s.offsets, s.taps, s.out = &offsets[tap], min(taps-tap, sumTaps), unsafe.Pointer(&part[c])
+					v.kernel.pool(kind, masked, &s)
+					for i := c; i < min(c+channels, w.Channels); i++ {
+						total[i] += part[i]
+					}
+				}
+			}
 		}
 		if kind == poolSumUint8 {
 			sums(start, total[:w.Channels])

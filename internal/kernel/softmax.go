@@ -57,6 +57,12 @@ func (k *SoftmaxF32) Run(out, in []float32, start, end int) {
 
 // greatest is the maximum of a row; NaN if there is one.
 func (k *SoftmaxF32) greatest(in []float32, first, last int) float32 {
+	if k.Inner == 1 && !k.Log { // exponentials of NaN show it
+		row := in[first : last+1]
+		if most, ok := k.Vector.unary(maximum, row, row, 0, 0, float32(math.Inf(-1))); ok {
+			return most
+		}
+	}
 	most := in[first]
 	for i := first; i <= last; i += k.Inner {
 		most = max(most, in[i])

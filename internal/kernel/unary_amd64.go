@@ -44,6 +44,11 @@ func expAVX512(r *unaryRun)
 //go:noescape
 func expSumAVX512(r *unaryRun)
 
+// maximumAVX512 keeps the maximum by lanes in r.sum, passing over NaN, of 16 elements a step.
+//
+//go:noescape
+func maximumAVX512(r *unaryRun)
+
 // sigmoidAVX512 is 1/(1+e^−x) of 16 elements a step.
 //
 //go:noescape
@@ -118,6 +123,11 @@ func expAVX2(r *unaryRun)
 //
 //go:noescape
 func expSumAVX2(r *unaryRun)
+
+// maximumAVX2 keeps the maximum by lanes in r.sum, passing over NaN, of 8 elements a step.
+//
+//go:noescape
+func maximumAVX2(r *unaryRun)
 
 // sigmoidAVX2 is 1/(1+e^−x) of 8 elements a step.
 //

@@ -215,6 +215,26 @@ step8:
 	VZEROUPPER
 	RET
 
+// func maximumAVX512(r *unaryRun)
+TEXT ·maximumAVX512(SB), NOSPLIT, $0-8
+	MOVQ r+0(FP), AX
+	MOVQ unaryRun_out(AX), DI
+	MOVQ unaryRun_in(AX), SI
+	MOVQ unaryRun_steps(AX), CX
+	VBROADCASTSS unaryRun_alpha(AX), Z14
+	VBROADCASTSS unaryRun_beta(AX), Z15
+
+step9:
+	VMOVUPS (SI), Z0
+	VMAXPS unaryRun_sum(AX), Z0, Z0
+	VMOVUPS Z0, unaryRun_sum(AX)
+	ADDQ $64, SI
+	ADDQ $64, DI
+	DECQ CX
+	JNE step9
+	VZEROUPPER
+	RET
+
 // func sigmoidAVX512(r *unaryRun)
 TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-8
 	MOVQ r+0(FP), AX
@@ -224,7 +244,7 @@ TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Z14
 	VBROADCASTSS unaryRun_beta(AX), Z15
 
-step9:
+step10:
 	VMOVUPS (SI), Z0
 	VPORD unaryConstants<>+832(SB), Z0, Z1
 	VMOVUPS unaryConstants<>+192(SB), Z2
@@ -254,7 +274,7 @@ step9:
 	ADDQ $64, SI
 	ADDQ $64, DI
 	DECQ CX
-	JNE step9
+	JNE step10
 	VZEROUPPER
 	RET
 
@@ -267,7 +287,7 @@ TEXT ·siluAVX512(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Z14
 	VBROADCASTSS unaryRun_beta(AX), Z15
 
-step10:
+step11:
 	VMOVUPS (SI), Z0
 	VMOVAPS Z0, Z6
 	VPORD unaryConstants<>+832(SB), Z0, Z1
@@ -299,7 +319,7 @@ step10:
 	ADDQ $64, SI
 	ADDQ $64, DI
 	DECQ CX
-	JNE step10
+	JNE step11
 	VZEROUPPER
 	RET
 
@@ -312,7 +332,7 @@ TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Z14
 	VBROADCASTSS unaryRun_beta(AX), Z15
 
-step11:
+step12:
 	VMOVUPS (SI), Z0
 	VMOVAPS Z0, Z6
 	VMULPS Z0, Z0, Z1
@@ -348,7 +368,7 @@ step11:
 	ADDQ $64, SI
 	ADDQ $64, DI
 	DECQ CX
-	JNE step11
+	JNE step12
 	VZEROUPPER
 	RET
 
@@ -361,7 +381,7 @@ TEXT ·tanhAVX512(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Z14
 	VBROADCASTSS unaryRun_beta(AX), Z15
 
-step12:
+step13:
 	VMOVUPS (SI), Z0
 	VPORD unaryConstants<>+832(SB), Z0, Z1
 	VADDPS Z1, Z1, Z1
@@ -404,7 +424,7 @@ step12:
 	ADDQ $64, SI
 	ADDQ $64, DI
 	DECQ CX
-	JNE step12
+	JNE step13
 	VZEROUPPER
 	RET
 
@@ -417,7 +437,7 @@ TEXT ·eluAVX512(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Z14
 	VBROADCASTSS unaryRun_beta(AX), Z15
 
-step13:
+step14:
 	VMOVUPS (SI), Z0
 	VMOVAPS Z0, Z1
 	VPXORD Z2, Z2, Z2
@@ -453,7 +473,7 @@ step13:
 	ADDQ $64, SI
 	ADDQ $64, DI
 	DECQ CX
-	JNE step13
+	JNE step14
 	VZEROUPPER
 	RET
 
@@ -466,7 +486,7 @@ TEXT ·geluAVX512(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Z14
 	VBROADCASTSS unaryRun_beta(AX), Z15
 
-step14:
+step15:
 	VMOVUPS (SI), Z0
 	VPANDD unaryConstants<>+1344(SB), Z0, Z1
 	VMULPS unaryConstants<>+1600(SB), Z1, Z1
@@ -518,7 +538,7 @@ step14:
 	ADDQ $64, SI
 	ADDQ $64, DI
 	DECQ CX
-	JNE step14
+	JNE step15
 	VZEROUPPER
 	RET
 
@@ -531,7 +551,7 @@ TEXT ·erfAVX512(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Z14
 	VBROADCASTSS unaryRun_beta(AX), Z15
 
-step15:
+step16:
 	VMOVUPS (SI), Z0
 	VPANDD unaryConstants<>+1344(SB), Z0, Z1
 	VMULPS Z0, Z0, Z2
@@ -592,7 +612,7 @@ step15:
 	ADDQ $64, SI
 	ADDQ $64, DI
 	DECQ CX
-	JNE step15
+	JNE step16
 	VZEROUPPER
 	RET
 
@@ -605,7 +625,7 @@ TEXT ·leakyReluAVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Y14
 	VBROADCASTSS unaryRun_beta(AX), Y15
 
-step16:
+step17:
 	VMOVUPS (SI), Y0
 	VMULPS Y14, Y0, Y1
 	VPXOR Y2, Y2, Y2
@@ -615,7 +635,7 @@ step16:
 	ADDQ $32, SI
 	ADDQ $32, DI
 	DECQ CX
-	JNE step16
+	JNE step17
 	VZEROUPPER
 	RET
 
@@ -628,7 +648,7 @@ TEXT ·hardSigmoidAVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Y14
 	VBROADCASTSS unaryRun_beta(AX), Y15
 
-step17:
+step18:
 	VMOVUPS (SI), Y0
 	VMULPS Y14, Y0, Y0
 	VADDPS Y15, Y0, Y0
@@ -640,7 +660,7 @@ step17:
 	ADDQ $32, SI
 	ADDQ $32, DI
 	DECQ CX
-	JNE step17
+	JNE step18
 	VZEROUPPER
 	RET
 
@@ -653,7 +673,7 @@ TEXT ·hardSwishAVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Y14
 	VBROADCASTSS unaryRun_beta(AX), Y15
 
-step18:
+step19:
 	VMOVUPS (SI), Y0
 	VDIVPS unaryConstants<>+64(SB), Y0, Y1
 	VADDPS unaryConstants<>+128(SB), Y1, Y1
@@ -666,7 +686,7 @@ step18:
 	ADDQ $32, SI
 	ADDQ $32, DI
 	DECQ CX
-	JNE step18
+	JNE step19
 	VZEROUPPER
 	RET
 
@@ -679,14 +699,14 @@ TEXT ·sqrtAVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Y14
 	VBROADCASTSS unaryRun_beta(AX), Y15
 
-step19:
+step20:
 	VMOVUPS (SI), Y0
 	VSQRTPS Y0, Y0
 	VMOVUPS Y0, (DI)
 	ADDQ $32, SI
 	ADDQ $32, DI
 	DECQ CX
-	JNE step19
+	JNE step20
 	VZEROUPPER
 	RET
 
@@ -699,7 +719,7 @@ TEXT ·reciprocalAVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Y14
 	VBROADCASTSS unaryRun_beta(AX), Y15
 
-step20:
+step21:
 	VMOVUPS (SI), Y0
 	VMOVUPS unaryConstants<>+0(SB), Y1
 	VDIVPS Y0, Y1, Y0
@@ -707,7 +727,7 @@ step20:
 	ADDQ $32, SI
 	ADDQ $32, DI
 	DECQ CX
-	JNE step20
+	JNE step21
 	VZEROUPPER
 	RET
 
@@ -720,14 +740,14 @@ TEXT ·quotientAVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Y14
 	VBROADCASTSS unaryRun_beta(AX), Y15
 
-step21:
+step22:
 	VMOVUPS (SI), Y0
 	VDIVPS Y14, Y0, Y0
 	VMOVUPS Y0, (DI)
 	ADDQ $32, SI
 	ADDQ $32, DI
 	DECQ CX
-	JNE step21
+	JNE step22
 	VZEROUPPER
 	RET
 
@@ -740,7 +760,7 @@ TEXT ·expAVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Y14
 	VBROADCASTSS unaryRun_beta(AX), Y15
 
-step22:
+step23:
 	VMOVUPS (SI), Y0
 	VMOVUPS unaryConstants<>+192(SB), Y1
 	VMINPS Y0, Y1, Y0
@@ -772,7 +792,7 @@ step22:
 	ADDQ $32, SI
 	ADDQ $32, DI
 	DECQ CX
-	JNE step22
+	JNE step23
 	VZEROUPPER
 	RET
 
@@ -785,7 +805,7 @@ TEXT ·expSumAVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Y14
 	VBROADCASTSS unaryRun_beta(AX), Y15
 
-step23:
+step24:
 	VMOVUPS (SI), Y0
 	VSUBPS Y14, Y0, Y0
 	VMOVUPS unaryConstants<>+192(SB), Y1
@@ -820,7 +840,27 @@ step23:
 	ADDQ $32, SI
 	ADDQ $32, DI
 	DECQ CX
-	JNE step23
+	JNE step24
+	VZEROUPPER
+	RET
+
+// func maximumAVX2(r *unaryRun)
+TEXT ·maximumAVX2(SB), NOSPLIT, $0-8
+	MOVQ r+0(FP), AX
+	MOVQ unaryRun_out(AX), DI
+	MOVQ unaryRun_in(AX), SI
+	MOVQ unaryRun_steps(AX), CX
+	VBROADCASTSS unaryRun_alpha(AX), Y14
+	VBROADCASTSS unaryRun_beta(AX), Y15
+
+step25:
+	VMOVUPS (SI), Y0
+	VMAXPS unaryRun_sum(AX), Y0, Y0
+	VMOVUPS Y0, unaryRun_sum(AX)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	DECQ CX
+	JNE step25
 	VZEROUPPER
 	RET
 
@@ -833,7 +873,7 @@ TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Y14
 	VBROADCASTSS unaryRun_beta(AX), Y15
 
-step24:
+step26:
 	VMOVUPS (SI), Y0
 	VPOR unaryConstants<>+832(SB), Y0, Y1
 	VMOVUPS unaryConstants<>+192(SB), Y2
@@ -872,7 +912,7 @@ step24:
 	ADDQ $32, SI
 	ADDQ $32, DI
 	DECQ CX
-	JNE step24
+	JNE step26
 	VZEROUPPER
 	RET
 
@@ -885,7 +925,7 @@ TEXT ·siluAVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Y14
 	VBROADCASTSS unaryRun_beta(AX), Y15
 
-step25:
+step27:
 	VMOVUPS (SI), Y0
 	VMOVAPS Y0, Y6
 	VPOR unaryConstants<>+832(SB), Y0, Y1
@@ -926,7 +966,7 @@ step25:
 	ADDQ $32, SI
 	ADDQ $32, DI
 	DECQ CX
-	JNE step25
+	JNE step27
 	VZEROUPPER
 	RET
 
@@ -939,7 +979,7 @@ TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Y14
 	VBROADCASTSS unaryRun_beta(AX), Y15
 
-step26:
+step28:
 	VMOVUPS (SI), Y0
 	VMOVAPS Y0, Y6
 	VMULPS Y0, Y0, Y1
@@ -984,7 +1024,7 @@ step26:
 	ADDQ $32, SI
 	ADDQ $32, DI
 	DECQ CX
-	JNE step26
+	JNE step28
 	VZEROUPPER
 	RET
 
@@ -997,7 +1037,7 @@ TEXT ·tanhAVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Y14
 	VBROADCASTSS unaryRun_beta(AX), Y15
 
-step27:
+step29:
 	VMOVUPS (SI), Y0
 	VPOR unaryConstants<>+832(SB), Y0, Y1
 	VADDPS Y1, Y1, Y1
@@ -1049,7 +1089,7 @@ step27:
 	ADDQ $32, SI
 	ADDQ $32, DI
 	DECQ CX
-	JNE step27
+	JNE step29
 	VZEROUPPER
 	RET
 
@@ -1062,7 +1102,7 @@ TEXT ·eluAVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Y14
 	VBROADCASTSS unaryRun_beta(AX), Y15
 
-step28:
+step30:
 	VMOVUPS (SI), Y0
 	VMOVAPS Y0, Y1
 	VPXOR Y2, Y2, Y2
@@ -1098,7 +1138,7 @@ step28:
 	ADDQ $32, SI
 	ADDQ $32, DI
 	DECQ CX
-	JNE step28
+	JNE step30
 	VZEROUPPER
 	RET
 
@@ -1111,7 +1151,7 @@ TEXT ·geluAVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Y14
 	VBROADCASTSS unaryRun_beta(AX), Y15
 
-step29:
+step31:
 	VMOVUPS (SI), Y0
 	VPAND unaryConstants<>+1344(SB), Y0, Y1
 	VMULPS unaryConstants<>+1600(SB), Y1, Y1
@@ -1172,7 +1212,7 @@ step29:
 	ADDQ $32, SI
 	ADDQ $32, DI
 	DECQ CX
-	JNE step29
+	JNE step31
 	VZEROUPPER
 	RET
 
@@ -1185,7 +1225,7 @@ TEXT ·erfAVX2(SB), NOSPLIT, $0-8
 	VBROADCASTSS unaryRun_alpha(AX), Y14
 	VBROADCASTSS unaryRun_beta(AX), Y15
 
-step30:
+step32:
 	VMOVUPS (SI), Y0
 	VPAND unaryConstants<>+1344(SB), Y0, Y1
 	VMULPS Y0, Y0, Y2
@@ -1255,7 +1295,7 @@ step30:
 	ADDQ $32, SI
 	ADDQ $32, DI
 	DECQ CX
-	JNE step30
+	JNE step32
 	VZEROUPPER
 	RET
 

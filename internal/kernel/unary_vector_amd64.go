@@ -42,6 +42,8 @@ func unaryAVX512(op UnaryOp, r *unaryRun) bool {
 		quotientAVX512(r)
 	case exponentials:
 		expSumAVX512(r)
+	case maximum:
+		maximumAVX512(r)
 	default:
 		return false
 	}
@@ -80,6 +82,8 @@ func unaryAVX2(op UnaryOp, r *unaryRun) bool {
 		quotientAVX2(r)
 	case exponentials:
 		expSumAVX2(r)
+	case maximum:
+		maximumAVX2(r)
 	default:
 		return false
 	}

@@ -9,7 +9,10 @@ import (
 
 // Vector is a tier's kernels on elements and pixels, which read no packed weights. The zero one is plain Go. Each gives
 // the bits that plain Go gives, but for the kind of a NaN and the sign of a zero.
-type Vector struct{ kernel vectorKernel }
+type Vector struct {
+	kernel           vectorKernel
+	bytePermutations bool // with AVX-512, there are also those of VBMI
+}
 
 // vectorKernel names a family of micro-kernels.
 type vectorKernel uint8
@@ -141,6 +144,17 @@ func (v Vector) floats(op floatsOp, y, a, b []float32, least, greatest float32) 
 	}
 	v.kernel.floats(op, &r)
 	return done
+}
+
+// Lookup is the package's Lookup.
+func (v Vector) Lookup(dst, src []byte, table *[256]byte) {
+	if steps := len(dst) / 64; v.bytePermutations && steps > 0 {
+		done := steps * 64
+		_ = src[done-1]
+		v.kernel.lookup(&codesRun{out: unsafe.Pointer(&dst[0]), a: unsafe.Pointer(&src[0]), b: unsafe.Pointer(table), steps: steps})
+		dst, src = dst[done:], src[done:]
+	}
+	Lookup(dst, src, table)
 }
 
 // floatsOp is a function that has micro-kernels.

@@ -7,8 +7,8 @@ import "github.com/octet-nn/octet/internal/cpu"
 // vectorAssembly is the rows of vectorTable that are written in assembly, best first.
 func vectorAssembly() []vectorRow {
 	return []vectorRow{
-		{Name: "elements__avx512", Tier: cpu.AVX512VNNI, vector: Vector{vectorAVX512}},
-		{Name: "elements__avx2", Tier: cpu.AVX2, vector: Vector{vectorAVX2}},
+		{Name: "elements__avx512", Tier: cpu.AVX512VNNI, vector: Vector{vectorAVX512, cpu.BytePermutations()}},
+		{Name: "elements__avx2", Tier: cpu.AVX2, vector: Vector{kernel: vectorAVX2}},
 	}
 }
 
@@ -127,3 +127,6 @@ func (vectorKernel) interleave(elementBytes int, r *planesRun) {
 		interleaveWordsAVX2(r)
 	}
 }
+
+// lookup may be called only where cpu.BytePermutations says so.
+func (vectorKernel) lookup(r *codesRun) { lookupAVX512VBMI(r) }

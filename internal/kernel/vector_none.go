@@ -13,3 +13,4 @@ func (k vectorKernel) floats(floatsOp, *floatsRun)     { panic(noVector) }
 func (k vectorKernel) pool(poolKind, bool, *poolStrip) { panic(noVector) }
 func (k vectorKernel) interleave(int, *planesRun)      { panic(noVector) }
 func (k vectorKernel) unary(UnaryOp, *unaryRun) bool   { panic(noVector) }
+func (k vectorKernel) lookup(*codesRun)                { panic(noVector) }

@@ -250,6 +250,43 @@ func TestVectorPools(t *testing.T) {
 	})
 }
 
+func TestVectorLookup(t *testing.T) {
+	forEachVector(t, func(t *testing.T, v Vector) {
+		if !v.bytePermutations {
+			t.Log("no permutations of bytes: plain Go")
+		}
+		table := [256]byte(randomCodes(random(1), 256))
+		for i, n := range lengths() {
+			src := guarded(t, randomCodes(random(uint64(i)), n))
+			want, got := make([]byte, n), guarded(t, make([]byte, n))
+			Lookup(want, src, &table)
+			if v.Lookup(got, src, &table); !bytes.Equal(got, want) {
+				t.Fatalf("%d codes: %v, want %v", n, got, want)
+			}
+		}
+	})
+}
+
+// A mean of more codes than a 16-bit sum holds.
+func TestVectorGlobalAverage(t *testing.T) {
+	forEachVector(t, func(t *testing.T, v Vector) {
+		const height, width, channels = 40, 31, 70
+		w := AverageWindow{Window: Window{Batch: 2, InHeight: height, InWidth: width, Channels: channels, OutHeight: 1, OutWidth: 1,
+			KernelHeight: height, KernelWidth: width, StrideHeight: 1, StrideWidth: 1, DilationHeight: 1, DilationWidth: 1,
+			InStride: channels, OutStride: channels}}
+		in := bytes.Repeat([]byte{255}, 2*height*width*channels)
+		copy(in, randomCodes(random(1), len(in)/2))
+		var out [2][2 * channels]byte
+		for i, v := range []Vector{{}, v} {
+			p := AveragePoolInt8{Vector: v, Window: w, Input: Int8Operand{ZeroPoint: 100, Scale: 0.1}, Scale: 0.07, ZeroPoint: 3, Highest: 255}
+			p.Run(out[i][:], in, 0, p.Units(), AlignedScratch(p.Scratch()))
+		}
+		if out[0] != out[1] {
+			t.Errorf("%v, want %v", out[1], out[0])
+		}
+	})
+}
+
 // Three planes become three channels, in pieces too.
 func TestVectorInterleave(t *testing.T) {
 	forEachVector(t, func(t *testing.T, v Vector) {

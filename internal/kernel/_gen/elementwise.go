@@ -8,6 +8,7 @@ const (
 )
 
 func elementwise(f *file) {
+	f.lookup()
 	for _, s := range []isa{isaAVX512, isaAVX2} {
 		f.binaryCodes(s, false)
 		f.binaryCodes(s, true)
@@ -150,6 +151,22 @@ func (f *file) dequantize(s isa) {
 		f.op("VMOVUPS", r(i), at(s.bytes*i, "DI"))
 	}
 	f.end(again, 4*s.bytes, s.bytes, 0)
+}
+
+// lookup permutes the bytes of half a table by the low 7 bits of 64 codes, for each half; their top bit chooses.
+func (f *file) lookup() {
+	again := f.begin(codesRun, "lookupAVX512VBMI", " is r.b, a table of 256 bytes, at 64 codes a step.")
+	for i := range 4 {
+		f.op("VMOVDQU8", at(64*i, "DX"), z(i))
+	}
+	f.op("VMOVDQU8", "(SI)", z(4))
+	f.op("VMOVDQA64", z(4), z(5))
+	f.op("VPMOVB2M", z(4), "K1")
+	f.op("VPERMI2B", z(1), z(0), z(4))
+	f.op("VPERMI2B", z(3), z(2), z(5))
+	f.op("VMOVDQU8", z(5), "K1", z(4))
+	f.op("VMOVDQU8", z(4), "(DI)")
+	f.end(again, 64, 64, 0)
 }
 
 // binaryFloats takes four vectors a step. NaN stays NaN: it is the second source of minimum and maximum.

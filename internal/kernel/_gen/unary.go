@@ -203,6 +203,10 @@ var functions = []struct {
 		l.op("VADDPS", field(unaryRun, "sum", "AX"), l.r(0), l.r(1))
 		l.op("VMOVUPS", l.r(1), field(unaryRun, "sum", "AX"))
 	}},
+	{"maximum", "", func(l *lanes) { // the accumulator is the second source, which is the result if x is NaN
+		l.do("VMAXPS", 0, 0, field(unaryRun, "sum", "AX"))
+		l.op("VMOVUPS", l.r(0), field(unaryRun, "sum", "AX"))
+	}},
 	{"sigmoid", "1/(1+e^−x)", func(l *lanes) { l.sigmoid(0, 1) }},
 	{"silu", "x/(1+e^−x)", func(l *lanes) {
 		l.op("VMOVAPS", l.r(0), l.r(6))
@@ -311,7 +315,12 @@ func unary(f *file) {
 	for _, l.isa = range []isa{isaAVX512, isaAVX2} {
 		for _, fn := range functions {
 			name := fn.name + l.isa.name
-			f.function(name, "(r *unaryRun)", fmt.Sprintf("%s is %s of %d elements a step.", name, fn.meaning, l.vector.bytes/4), 0, 8)
+			what := fn.meaning
+			doc := fmt.Sprintf("%s is %s of %d elements a step.", name, what, l.vector.bytes/4)
+			if what == "" {
+				doc = fmt.Sprintf("%s keeps the maximum by lanes in r.sum, passing over NaN, of %d elements a step.", name, l.vector.bytes/4)
+			}
+			f.function(name, "(r *unaryRun)", doc, 0, 8)
 			f.op("MOVQ", "r+0(FP)", "AX")
 			f.op("MOVQ", field(unaryRun, "out", "AX"), "DI")
 			f.op("MOVQ", field(unaryRun, "in", "AX"), "SI")
@@ -322,7 +331,9 @@ func unary(f *file) {
 			f.place(again)
 			f.op("VMOVUPS", "(SI)", l.r(0))
 			fn.write(l)
-			f.op("VMOVUPS", l.r(0), "(DI)")
+			if what != "" {
+				f.op("VMOVUPS", l.r(0), "(DI)")
+			}
 			f.op("ADDQ", fmt.Sprintf("$%d", l.vector.bytes), "SI")
 			f.op("ADDQ", fmt.Sprintf("$%d", l.vector.bytes), "DI")
 			f.op("DECQ", "CX")
