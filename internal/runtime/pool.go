@@ -1,40 +1,58 @@
 package runtime
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 )
 
-// Pool is a fixed set of goroutines that share the work of one step. They are started once and sleep between steps;
-// giving them work neither allocates nor takes a lock that they contend for.
+// Pool is a fixed set of goroutines that share the work of one step. They are started once. Between steps they look out
+// for work for a short time, then sleep: a run has a step every few microseconds, and waking a goroutine takes as long.
+// Giving them work neither allocates nor takes a lock that they contend for.
 //
 // A pool serves one run at a time: see Acquire.
 type Pool struct {
-	owner sync.Mutex
-	wake  []chan struct{} // one per worker, each holding at most one signal
-	done  chan struct{}   // the last worker to leave a closed job signals here
+	owner   sync.Mutex
+	workers []worker
+	spins   int // how often a waiting goroutine looks before it sleeps
 
 	// The job at hand. The fields are written before state opens and read by workers that have joined.
 	run   func(begin, end, worker int)
 	tasks int
-	chunk int
 	next  atomic.Int64 // first task that nobody has taken
 
 	// state counts the workers that have joined the job at hand; jobClosed is subtracted from it while none may join.
 	state atomic.Int64
+	jobs  atomic.Int64 // how many jobs there have been; a change tells waiting workers that there is one
 
-	stop sync.Once
-	gone sync.WaitGroup
+	waiting atomic.Bool   // the owner sleeps until the last worker leaves the job
+	done    chan struct{} // and is woken by this
+
+	closed atomic.Bool
+	stop   sync.Once
+	gone   sync.WaitGroup
+}
+
+// worker is a goroutine of a pool.
+type worker struct {
+	asleep atomic.Bool
+	wake   chan struct{} // holds at most one signal
 }
 
 const jobClosed = 1 << 32
 
+// spins is some tens of microseconds.
+const spins = 30_000
+
 // NewPool starts threads−1 goroutines; with the one that calls Do, threads of them compute.
 func NewPool(threads int) *Pool {
-	p := &Pool{wake: make([]chan struct{}, max(threads-1, 0)), done: make(chan struct{}, 1)}
+	p := &Pool{workers: make([]worker, max(threads-1, 0)), done: make(chan struct{}, 1)}
+	if threads <= runtime.GOMAXPROCS(0) { // else whoever looks out keeps another from working
+		p.spins = spins
+	}
 	p.state.Store(-jobClosed)
-	for i := range p.wake {
-		p.wake[i] = make(chan struct{}, 1)
+	for i := range p.workers {
+		p.workers[i].wake = make(chan struct{}, 1)
 		p.gone.Add(1)
 		go p.work(i + 1)
 	}
@@ -42,10 +60,10 @@ func NewPool(threads int) *Pool {
 }
 
 // Threads is how many goroutines compute during Do, the caller's included.
-func (p *Pool) Threads() int { return len(p.wake) + 1 }
+func (p *Pool) Threads() int { return len(p.workers) + 1 }
 
 // Acquire makes the caller the owner of the pool, if it has none. Only the owner may call Do; it must Release.
-func (p *Pool) Acquire() bool { return len(p.wake) > 0 && p.owner.TryLock() }
+func (p *Pool) Acquire() bool { return len(p.workers) > 0 && p.owner.TryLock() }
 
 // Release ends ownership.
 func (p *Pool) Release() { p.owner.Unlock() }
@@ -53,8 +71,9 @@ func (p *Pool) Release() { p.owner.Unlock() }
 // Close stops the goroutines and waits for them. Nobody may own the pool.
 func (p *Pool) Close() {
 	p.stop.Do(func() {
-		for _, c := range p.wake {
-			close(c)
+		p.closed.Store(true)
+		for i := range p.workers {
+			close(p.workers[i].wake)
 		}
 	})
 	p.gone.Wait()
@@ -63,38 +82,84 @@ func (p *Pool) Close() {
 // Do computes tasks 0 … tasks−1, in any order and on any worker, and returns when all are done. run is called with
 // ranges of tasks and the number of the worker, 0 … Threads()−1, by which it finds scratch memory of its own.
 func (p *Pool) Do(tasks int, run func(begin, end, worker int)) {
-	helpers := min(len(p.wake), tasks-1)
+	helpers := min(len(p.workers), tasks-1)
 	if helpers <= 0 {
 		run(0, tasks, 0)
 		return
 	}
 	p.run, p.tasks = run, tasks
-	p.chunk = max(1, tasks/(4*(helpers+1))) // small enough that a worker that wakes late still balances the load
 	p.next.Store(0)
 	p.state.Store(0)
-	for _, c := range p.wake[:helpers] {
-		select {
-		case c <- struct{}{}:
-		default: // it has a signal waiting already
+	p.jobs.Add(1)
+	for i := range p.workers[:helpers] {
+		if w := &p.workers[i]; w.asleep.Load() {
+			select {
+			case w.wake <- struct{}{}:
+			default: // it has a signal waiting already
+			}
 		}
 	}
 	p.share(0)
 	if p.state.Add(-jobClosed) != -jobClosed {
-		<-p.done
+		p.await()
 	}
 	p.run = nil
 }
 
-// work is the life of one worker.
-func (p *Pool) work(worker int) {
-	defer p.gone.Done()
-	for range p.wake[worker-1] {
-		if !p.join() {
-			continue // woken too late: the others have finished the job
+// await returns when the last worker has left a closed job.
+func (p *Pool) await() {
+	for range p.spins {
+		if p.state.Load() == -jobClosed {
+			return
 		}
-		p.share(worker)
-		if p.state.Add(-1) == -jobClosed {
+	}
+	p.waiting.Store(true)
+	if p.state.Load() == -jobClosed && p.waiting.CompareAndSwap(true, false) {
+		return // the last worker has not seen that somebody waits
+	}
+	<-p.done
+}
+
+// work is the life of one worker.
+func (p *Pool) work(number int) {
+	defer p.gone.Done()
+	w := &p.workers[number-1]
+	seen := int64(0)
+	for {
+		jobs, ok := p.look(w, seen)
+		if !ok {
+			return
+		}
+		seen = jobs
+		if !p.join() {
+			continue // too late: the others have finished the job
+		}
+		p.share(number)
+		if p.state.Add(-1) == -jobClosed && p.waiting.CompareAndSwap(true, false) {
 			p.done <- struct{}{}
+		}
+	}
+}
+
+// look waits until there has been another job; ok is false when the pool closes.
+func (p *Pool) look(w *worker, seen int64) (jobs int64, ok bool) {
+	for {
+		for range p.spins {
+			if jobs = p.jobs.Load(); jobs != seen {
+				return jobs, true
+			}
+		}
+		w.asleep.Store(true)
+		// Whoever gives work counts the job before it looks for sleepers, so one of the two sees the other.
+		if p.jobs.Load() == seen && !p.closed.Load() {
+			<-w.wake
+		}
+		w.asleep.Store(false)
+		if jobs = p.jobs.Load(); jobs != seen {
+			return jobs, true
+		}
+		if p.closed.Load() {
+			return 0, false
 		}
 	}
 }
@@ -115,10 +180,20 @@ func (p *Pool) join() bool {
 // share takes tasks until none are left.
 func (p *Pool) share(worker int) {
 	for {
-		begin := int(p.next.Add(int64(p.chunk))) - p.chunk
-		if begin >= p.tasks {
+		begin := p.next.Load()
+		if begin >= int64(p.tasks) {
 			return
 		}
-		p.run(begin, min(begin+p.chunk, p.tasks), worker)
+		n := claim(p.tasks-int(begin), p.tasks, len(p.workers)+1)
+		if p.next.CompareAndSwap(begin, begin+int64(n)) {
+			p.run(int(begin), int(begin)+n, worker)
+		}
 	}
+}
+
+// claim is how many of the tasks that are left a goroutine takes at once: half of its share, so that there are few
+// calls, but ever less, so that nobody is left with much while others have finished; and not so few that the calls
+// themselves cost time.
+func claim(left, tasks, threads int) int {
+	return min(left, max(1, left/(2*threads), tasks/(32*threads)))
 }
