@@ -105,9 +105,6 @@ func (t *fixedTile) run() {
 	t.finish(t.columns &^ 7)
 }
 
-// packRows keeps a panel as it is: for each step in depth, the weights of its columns.
-func packRows(dst, panel []float32, _ int) { copy(dst, panel) }
-
 // pack32c4 packs, for each step of four in depth, the four weights of each of 32 columns.
 func pack32c4(dst []uint64, panel []int8, depth int) {
 	if depth == 0 {
@@ -119,21 +116,6 @@ func pack32c4(dst []uint64, panel []int8, depth int) {
 		for i := range 4 {
 			for j, v := range panel[(4*k+i)*32:][:32] {
 				step[j][i] = v
-			}
-		}
-	}
-}
-
-// pack16c4 is pack32c4 for 16 columns.
-func pack16c4(dst []uint64, panel []int8, depth int) {
-	if depth == 0 {
-		return
-	}
-	steps := unsafe.Slice((*[16][4]int8)(unsafe.Pointer(&dst[:2*depth][0])), depth/4)
-	for k := range steps {
-		for i := range 4 {
-			for j, v := range panel[(4*k+i)*16:][:16] {
-				steps[k][j][i] = v
 			}
 		}
 	}

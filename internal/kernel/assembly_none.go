@@ -1,4 +1,4 @@
-//go:build !amd64 || noasm
+//go:build (!amd64 && !arm64) || noasm
 
 package kernel
 
@@ -12,5 +12,3 @@ func gemmF32Assembly() []gemmF32Row { return nil }
 func (r *gemmInt8Row) run(t *tileInt8) { tile4x12(t) }
 
 func (r *gemmF32Row) run(t *tileF32) { tile4x4(t) }
-
-func (t *fixedTile) run() { panic("kernel: fixed-point tiles are assembly") }

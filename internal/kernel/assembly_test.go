@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"encoding/binary"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,11 +67,11 @@ func TestBytesAreTheInstructionsTheyClaim(t *testing.T) {
 		}
 		want = append(want, claim)
 	}
-	binary := filepath.Join(t.TempDir(), "code")
-	if err := os.WriteFile(binary, code, 0o600); err != nil {
+	binaryFile := filepath.Join(t.TempDir(), "code")
+	if err := os.WriteFile(binaryFile, code, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(objdump, "-D", "-b", "binary", "-m", "i386:x86-64", "--no-show-raw-insn", binary).CombinedOutput()
+	out, err := exec.Command(objdump, "-D", "-b", "binary", "-m", "i386:x86-64", "--no-show-raw-insn", binaryFile).CombinedOutput()
 	if err != nil {
 		t.Skipf("%s does not know amd64, %d encodings unchecked: %v\n%s", objdump, len(claims), err, out)
 	}
@@ -86,6 +87,63 @@ func TestBytesAreTheInstructionsTheyClaim(t *testing.T) {
 			}
 		}
 		t.Errorf("%d instructions claimed, %d found", len(want), len(got))
+	}
+}
+
+var wordLine = regexp.MustCompile(`(?m)^\tWORD \$0x([0-9a-f]{8}) // (.*)$`)
+
+func TestWordsAreTheInstructionsTheyClaim(t *testing.T) {
+	files, err := filepath.Glob("*_arm64.s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := map[uint32]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := wordLine.FindAllStringSubmatch(string(text), -1)
+		for _, m := range lines {
+			word, err := strconv.ParseUint(m[1], 16, 32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			claims[uint32(word)] = m[2]
+		}
+		if all := strings.Count(string(text), "\tWORD"); len(lines) != all {
+			t.Errorf("%s: %d of %d words do not say what they are", file, all-len(lines), all)
+		}
+	}
+	objdump, err := exec.LookPath("aarch64-linux-gnu-objdump")
+	if err != nil {
+		t.Skipf("no aarch64-linux-gnu-objdump to check %d encodings", len(claims))
+	}
+	var code []byte
+	var want []string
+	for word, claim := range claims {
+		code = binary.LittleEndian.AppendUint32(code, word)
+		want = append(want, claim)
+	}
+	file := filepath.Join(t.TempDir(), "code")
+	if err := os.WriteFile(file, code, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(objdump, "-D", "-b", "binary", "-m", "aarch64", "--no-show-raw-insn", file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var got []string
+	for _, m := range listed.FindAllStringSubmatch(string(out), -1) {
+		got = append(got, m[1]+" "+strings.TrimSpace(m[2]))
+	}
+	if len(got) != len(want) {
+		t.Fatalf("%d instructions claimed, %d found:\n%s", len(want), len(got), out)
+	}
+	for i := range got {
+		if got[i] != want[i] {
+			t.Errorf("%q is %q", want[i], got[i])
+		}
 	}
 }
 

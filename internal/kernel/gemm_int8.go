@@ -16,7 +16,8 @@ type gemmInt8Row struct {
 	// Pack packs a panel given as depth rows of NR weights; depth is a multiple of KR.
 	Pack func(dst []uint64, panel []int8, depth int)
 
-	tile tileKernel
+	tile   tileKernel
+	signed bool // the tile multiplies s8 codes, not u8
 	// requantizes says that the tile can turn its sums into codes; masks, also where there are fewer columns than NR.
 	requantizes, masks bool
 }
@@ -28,7 +29,7 @@ type tileInt8 struct {
 	rowStarts, runStarts []int // a row's run begins at the sum of both
 	runLength            int   // a multiple of KR
 	rows, columns        int
-	flip                 byte // makes a code u8, by exclusive or
+	flip                 byte // makes a code what the tile multiplies, by exclusive or
 	panel                []uint64
 
 	// The sum of a column begins with bias + correction·weightSum. Both have NR elements.

@@ -53,8 +53,11 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 	fixed, isFixed := newFixedTile(e, row.Tier, out)
 	fixed.sums, fixed.stride = acc, nr
 	t := tileInt8{runStarts: runs, runLength: feed.paddedRun(), correction: -p.zeroPoint, acc: acc}
-	if p.signed {
+	switch {
+	case p.signed && !row.signed:
 		t.flip, t.correction = 0x80, t.correction-128
+	case !p.signed && row.signed:
+		t.flip, t.correction = 0x80, t.correction+128
 	}
 	shift := int32(0)
 	if e.Lowest < 0 {
@@ -73,7 +76,7 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 			}
 			t.a = supply(feed, copies, in, first, rows, group, byte(p.zeroPoint))
 			if w.zero != nil {
-				sumRows(rowSums[:rows], t.a, starts, runs, feed.run, t.flip)
+				sumRows(rowSums[:rows], t.a, starts, runs, feed.run, t.flip, row.signed)
 			}
 			p.place.starts(outStarts[:rows], first, p.outStride)
 		}
@@ -147,10 +150,15 @@ func columnsOf[T int32 | float32](memory, entries []T, channel, columns int) []T
 	return memory
 }
 
-// sumRows sums the codes, flipped to u8, of each row.
-func sumRows(sums []int32, a []byte, starts, runs []int, length int, flip byte) {
+// sumRows sums the codes of each row, flipped to what the tile multiplies: s8 or u8.
+func sumRows(sums []int32, a []byte, starts, runs []int, length int, flip byte, signed bool) {
+	bias := int32(0)
+	if signed {
+		flip ^= 0x80
+		bias = int32(128 * length * len(runs))
+	}
 	for i := range sums {
-		s := int32(0)
+		s := -bias
 		for _, run := range runs {
 			s += sumCodes(a[starts[i]+run:][:length], flip)
 		}

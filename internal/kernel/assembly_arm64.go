@@ -1,0 +1,69 @@
+//go:build !noasm
+
+package kernel
+
+import "github.com/octet-nn/octet/internal/cpu"
+
+// gemmInt8Assembly is the rows of gemmInt8Table that are written in assembly, best first. Their products are of s8 codes:
+// arm64 without I8MM has none of u8 and s8.
+func gemmInt8Assembly() []gemmInt8Row {
+	return []gemmInt8Row{
+		{Name: "qs8s8_gemm_6x16c4__dotprod", Tier: cpu.DotProd, MR: 6, NR: 16, KR: 4,
+			Words: func(depth int) int { return 2 * depth }, Pack: pack16c4, tile: tileDotProd, signed: true},
+		{Name: "qs8s8_gemm_2x16c4__neon", Tier: cpu.NEON, MR: 2, NR: 16, KR: 4,
+			Words: func(depth int) int { return 2 * depth }, Pack: pack16c4, tile: tileNEON, signed: true},
+	}
+}
+
+// gemmF32Assembly is the same for gemmF32Table.
+func gemmF32Assembly() []gemmF32Row {
+	return []gemmF32Row{
+		{Name: "f32_gemm_6x16c1__neon", Tier: cpu.NEON, MR: 6, NR: 16, KR: 1,
+			Words: func(depth int) int { return 16 * depth }, Pack: packRows, tile: tileNEON},
+	}
+}
+
+// tileKernel names a micro-kernel.
+type tileKernel uint8
+
+const (
+	tileGeneric tileKernel = iota
+	tileNEON
+	tileDotProd
+)
+
+// run computes a tile. The micro-kernels are called by name, not through a variable, so that the compiler knows that
+// the tile does not escape.
+func (r *gemmInt8Row) run(t *tileInt8) {
+	if r.tile == tileGeneric {
+		tile4x12(t)
+		return
+	}
+	var offsets [16]int32
+	for j := range offsets {
+		offsets[j] = t.bias[j] + t.correction*t.weightSums[j]
+	}
+	unsigned := t.flip != 0
+	switch {
+	case r.tile == tileDotProd && unsigned:
+		tileInt8DotProd6x16Unsigned(t, &offsets)
+	case r.tile == tileDotProd:
+		tileInt8DotProd6x16(t, &offsets)
+	case unsigned:
+		tileInt8NEON2x16Unsigned(t, &offsets)
+	default:
+		tileInt8NEON2x16(t, &offsets)
+	}
+}
+
+func (r *gemmF32Row) run(t *tileF32) {
+	if r.tile == tileGeneric {
+		tile4x4(t)
+		return
+	}
+	tileF32NEON6x16(t)
+	limits := EpilogueF32{Least: t.least, Greatest: t.greatest}
+	for i := range t.rows {
+		limits.apply(t.out[t.outStarts[i]:][:t.columns], t.acc[16*i:])
+	}
+}

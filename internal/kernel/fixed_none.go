@@ -1,0 +1,5 @@
+//go:build !amd64 || noasm
+
+package kernel
+
+func (t *fixedTile) run() { panic("kernel: fixed-point tiles are assembly") }
