@@ -24,6 +24,7 @@ import (
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
+	"github.com/octet-nn/octet/internal/quantize"
 	"github.com/octet-nn/octet/internal/rewrite"
 )
 
@@ -126,5 +127,6 @@ func toTyped(g *graph.Graph) error {
 	if _, err := rewrite.Absorb(g, rewrite.AbsorbOptions{Arithmetic: arithmetic}); err != nil {
 		return err
 	}
+	quantize.RoundBy(g, arithmetic)
 	return g.Check()
 }

@@ -12,8 +12,10 @@ import (
 	"github.com/octet-nn/octet/internal/atomicfile"
 	"github.com/octet-nn/octet/internal/calibrate"
 	"github.com/octet-nn/octet/internal/compile"
+	"github.com/octet-nn/octet/internal/format/tflite"
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/numeric"
+	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/internal/quantize"
 	"github.com/octet-nn/octet/internal/rewrite"
 	"github.com/octet-nn/octet/tensor"
@@ -86,7 +88,7 @@ func (m *Model) Calibrate(ctx context.Context, s Samples, o CalibrateOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	points, err := quantize.Points(g, quantize.Options{QuantizeIO: true})
+	points, err := quantize.Points(g, quantize.Options{QuantizeIO: true, Target: quantize.Target{CodeResults: true}})
 	if err != nil {
 		return nil, err
 	}
@@ -120,10 +122,11 @@ func calibrationSamples(ctx context.Context, s Samples) iter.Seq2[calibrate.Samp
 
 // floatGraph is the simplified float form, in which values are observed and quantized.
 func (m *Model) floatGraph() (*graph.Graph, error) {
-	if m.Quantized() {
+	g := m.graph.Clone()
+	realWeights(g)
+	if (&Model{graph: g}).Quantized() {
 		return nil, fmt.Errorf("%s is quantized already: start from the float model", m.describe())
 	}
-	g := m.graph.Clone()
 	if err := rewrite.Widen(g); err != nil {
 		return nil, err
 	}
@@ -131,6 +134,31 @@ func (m *Model) floatGraph() (*graph.Graph, error) {
 		return nil, err
 	}
 	return g, nil
+}
+
+// realWeights makes weights that are stored as codes, beside activations that are not, the real numbers that they are.
+func realWeights(g *graph.Graph) {
+	index := g.Index()
+	real := func(v *graph.Value) *graph.Value {
+		t := tensor.Of(op.Reals(v.Const, v.Type.Quant), v.Const.Shape()...)
+		return &graph.Value{Name: index.Fresh(v.Name + "_real"), Origin: v.Source(), Type: graph.TypeOf(t), Const: t}
+	}
+	for _, n := range g.Nodes {
+		if _, ok := n.Op.(*op.Dequantize); ok && n.Inputs[0].Const != nil && n.Outputs[0].Type.DType == tensor.Float32 && !index.IsOutput(n.Outputs[0]) {
+			g.ReplaceUses(n.Outputs[0], real(n.Inputs[0]))
+			continue
+		}
+		if n.Compute != graph.DynamicActivations && n.Compute != graph.WeightOnly {
+			continue
+		}
+		for i, v := range n.Inputs {
+			if v != nil && v.Const != nil && v.Type.Quant != nil {
+				n.Inputs[i] = real(v)
+			}
+		}
+		n.Compute, n.Arithmetic = graph.Float, numeric.None
+	}
+	g.RemoveDead()
 }
 
 func (m *Model) describe() string {
@@ -161,7 +189,11 @@ type QuantizeOptions struct {
 	// "int8-per-tensor", "uint8" (asymmetric uint8 weights per tensor) or "dynamic" (activations quantized as the
 	// model runs; no samples needed).
 	Scheme string
-	// Activations is the element type of 8-bit activations in memory: tensor.Uint8 (default) or tensor.Int8.
+	// Format is the format that the model will be saved in: "onnx" (also "") or "tflite". It chooses the row of the
+	// arithmetic table, and for TensorFlow Lite leaves in float what its kernels cannot compute on codes.
+	Format string
+	// Activations is the element type of 8-bit activations in memory: tensor.Uint8 or tensor.Int8. The default is
+	// tensor.Uint8; for TensorFlow Lite tensor.Int8, but with Scheme "uint8" tensor.Uint8.
 	Activations tensor.DType
 	// Method reduces statistics to ranges: "percentile", "min-max", "average", "entropy", "mse" or "auto", which tries
 	// several and keeps the one with which the quantized model comes closest to the float one on the first samples.
@@ -195,6 +227,15 @@ func (o QuantizeOptions) resolve() (quantize.Options, error) {
 			return q, err
 		}
 	}
+	switch o.Format {
+	case "", formatONNX:
+	case formatTFLite:
+		if err := forTFLite(&q); err != nil {
+			return q, err
+		}
+	default:
+		return q, unknownFormat(o.Format)
+	}
 	if o.Method != "" && o.Method != auto {
 		if q.Reduction.Method, err = calibrate.ParseMethod(o.Method); err != nil {
 			return q, err
@@ -205,6 +246,21 @@ func (o QuantizeOptions) resolve() (quantize.Options, error) {
 	}
 	q.Reduction.Percentile = o.Percentile
 	return q, nil
+}
+
+// forTFLite chooses what TensorFlow Lite's kernels can compute.
+func forTFLite(q *quantize.Options) error {
+	q.Arithmetic = numeric.TFLite
+	q.Target = quantize.Target{OnCodes: tflite.OnCodes, CodeResults: true, AveragesKeepScale: true, OneScaleProducts: true}
+	wanted := tensor.Int8
+	if q.Scheme == quantize.Uint8 {
+		wanted = tensor.Uint8
+	}
+	if q.Activations != tensor.Invalid && q.Activations != wanted {
+		return fmt.Errorf("TensorFlow Lite has no kernels for scheme %s with activations %s: leave out the activations", q.Scheme, q.Activations)
+	}
+	q.Activations = wanted
+	return nil
 }
 
 // NodeDecision is what became of one node.

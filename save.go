@@ -30,8 +30,8 @@ const (
 	formatTFLite = "tflite"
 )
 
-// formatOf is the format that the name of a file asks for.
-func formatOf(path string) string {
+// FormatOf is the format that the name of a file asks for: "tflite" or "onnx".
+func FormatOf(path string) string {
 	if strings.EqualFold(filepath.Ext(path), ".tflite") {
 		return formatTFLite
 	}
@@ -42,7 +42,7 @@ func formatOf(path string) string {
 // weights; or as TensorFlow Lite, whose quantized operators compute on codes. The file is written whole or not at all.
 func (m *Model) Save(path string, o SaveOptions) error {
 	if o.Format == "" {
-		o.Format = formatOf(path)
+		o.Format = FormatOf(path)
 	}
 	return atomicfile.Write(path, func(w io.Writer) error { return m.Write(w, o) })
 }
@@ -60,7 +60,11 @@ func (m *Model) Write(w io.Writer, o SaveOptions) error {
 	case formatTFLite:
 		return tflite.Write(w, m.graph)
 	}
-	return fmt.Errorf("unknown format %q: %q or %q", o.Format, formatONNX, formatTFLite)
+	return unknownFormat(o.Format)
+}
+
+func unknownFormat(name string) error {
+	return fmt.Errorf("unknown format %q: %q or %q", name, formatONNX, formatTFLite)
 }
 
 // arithmetic is the row that the model's integer operators follow; None if it has none.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -159,5 +160,66 @@ func TestFormatsConvertIntoEachOther(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// quantizedFor are float models that are quantized for TensorFlow Lite.
+var quantizedFor = []string{
+	"tflite/mlperf_tiny/kws_float.tflite", // with 8-bit weights
+	"tflite/mlperf_tiny/ic_float.tflite", "tflite/mlperf_tiny/vww_float.tflite", "tflite/mlperf_tiny/ad_float.tflite",
+	"tflite/misc/speech_embedding_float.tflite", "tflite/misc/selfie_segmentation_f16.tflite",
+	"onnx/mnist_cnn_pytorch.onnx", "onnx/mobilenet_v2_dq.onnx", "onnx/resnet20_cifar10.onnx", "onnx/squeezenet1.1_fp32.onnx",
+	"onnx/ultraface_slim320.onnx", "onnx/speech_embedding.onnx",
+}
+
+// What is quantized for TensorFlow Lite gives the same bytes there, with codes as inputs and outputs; with floats, what
+// stays float may round otherwise.
+func TestQuantizedForTFLiteGivesTheSameBytes(t *testing.T) {
+	stock := testdata.OpenTFLite(t)
+	for _, name := range append(slices.Clone(quantizedFor), filepath.Join("cmd", "octet", "assets", "kws.onnx")) {
+		for _, scheme := range []string{"int8", "uint8"} {
+			t.Run(scheme+"_"+strings.ReplaceAll(filepath.ToSlash(name), "/", "_"), func(t *testing.T) {
+				path := name
+				if !strings.HasPrefix(filepath.ToSlash(name), "cmd/") {
+					path = testdata.Shared(t, strings.Split(name, "/")...)
+				}
+				model, err := Load(path, LoadOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				random := rand.New(rand.NewPCG(1, 1))
+				var samples []Sample
+				for i := range 2 {
+					x := map[string]*tensor.Tensor{}
+					for _, v := range model.Inputs() {
+						x[v.Name] = seededInput(v, random)
+					}
+					samples = append(samples, Sample{ID: strconv.Itoa(i), Inputs: x})
+				}
+				for _, codes := range []bool{true, false} {
+					q, report, err := model.Quantize(context.Background(), SliceSamples(samples...),
+						QuantizeOptions{Format: "tflite", Scheme: scheme, Method: "min-max", QuantizeIO: codes})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if report.IntegerShare < 0.99 {
+						t.Errorf("only %.2f of the work is on codes: %s", report.IntegerShare, report.Summary())
+					}
+					named, inputs := inputsOf(q)
+					want := answersOf(t, q, named)
+					back, file := saved(t, q, "m.tflite")
+					again := answersOf(t, back, named)
+					for i, b := range stock.Run(t, file, inputs, len(q.Outputs())) {
+						v := q.Outputs()[i]
+						got, err := tensor.FromBytes(v.DType, want[v.Name].Shape(), b)
+						if err != nil {
+							t.Fatalf("output %s: %v", v.Name, err)
+						}
+						requireSame(t, "TensorFlow Lite", v.Name, got, want[v.Name], 1e-5)
+						requireSame(t, "the file", v.Name, again[v.Name], want[v.Name], 1e-5)
+					}
+				}
+			})
+		}
 	}
 }

@@ -14,9 +14,10 @@ import (
 type choice struct {
 	value string
 	words []string
+	given bool // by the user
 }
 
-func newChoice(words ...string) *choice { return &choice{words[0], words} }
+func newChoice(words ...string) *choice { return &choice{value: words[0], words: words} }
 
 func (c *choice) String() string { return c.value }
 func (c *choice) Type() string   { return strings.Join(c.words, "|") }
@@ -25,7 +26,7 @@ func (c *choice) Set(text string) error {
 	if !slices.Contains(c.words, text) {
 		return fmt.Errorf("it can be %s%s", strings.Join(c.words, ", "), suggest.DidYouMean(text, c.words))
 	}
-	c.value = text
+	c.value, c.given = text, true
 	return nil
 }
 

@@ -42,7 +42,7 @@ func quantizeCommand(line commandLine) *cobra.Command {
 		Use:   "quantize MODEL --samples FOLDER -o FILE [flags]",
 		Short: "Make a float model an 8-bit one",
 		Long: `Runs the float model on samples to learn the ranges of its values, and writes it with 8-bit weights and activations
-as ONNX. 100 to 500 typical samples are enough; they need no labels.
+as ONNX or, if FILE ends with .tflite, TensorFlow Lite. 100 to 500 typical samples are enough; they need no labels.
 
 Calibration can be shared out and resumed: --ranges-out keeps what it learned, --ranges-in (repeatable) adds that up
 instead of, or before, running samples; --resume goes on where an interrupted --ranges-out stopped.`,
@@ -98,7 +98,7 @@ func (f *quantizeFlags) options(preprocess string) octet.QuantizeOptions {
 	return octet.QuantizeOptions{
 		Scheme: f.scheme.value, Method: f.methodName(), Percentile: f.percentile,
 		KeepFloat: f.keepFloat, KeepFloatOps: f.keepFloatOps, QuantizeIO: f.io.value == "int8", Preprocess: preprocess,
-		Activations: f.activationType(),
+		Activations: f.activationType(), Format: octet.FormatOf(f.output),
 	}
 }
 
@@ -114,10 +114,13 @@ func (f *quantizeFlags) methodName() string {
 }
 
 func (f *quantizeFlags) activationType() tensor.DType {
-	if f.activations.value == "int8" {
+	switch {
+	case f.activations.value == "int8":
 		return tensor.Int8
+	case f.activations.given || octet.FormatOf(f.output) == "onnx":
+		return tensor.Uint8
 	}
-	return tensor.Uint8
+	return tensor.Invalid // what the format has
 }
 
 // quantizing is one run of the command.

@@ -21,10 +21,11 @@ type Layer uint8
 
 // The kinds of layers.
 const (
-	Convolution                 Layer = iota // also transposed
-	DepthwiseConvolution                     // one input channel for each output channel
-	DilatedDepthwiseConvolution              // the same with a dilation other than 1
-	MatrixProduct                            // Gemm, MatMul
+	Convolution Layer = iota
+	TransposedConvolution
+	DepthwiseConvolution        // one input channel for each output channel
+	DilatedDepthwiseConvolution // the same with a dilation other than 1
+	MatrixProduct               // Gemm, MatMul
 
 	layerCount
 )
@@ -55,6 +56,7 @@ var rows = [arithmeticCount]row{
 		name: "mace",
 		layers: [layerCount]rescaling{
 			Convolution:                 {fixedHalfAway, product32},
+			TransposedConvolution:       {fixedHalfAway, product32},
 			DepthwiseConvolution:        {fixedHalfAway, product32},
 			DilatedDepthwiseConvolution: {floatHalfAway, product32},
 			MatrixProduct:               {floatHalfAwayShifted, product32},
@@ -72,6 +74,7 @@ var rows = [arithmeticCount]row{
 		name: "tflite",
 		layers: [layerCount]rescaling{
 			Convolution:                 {fixedHalfUp, product64Signed},
+			TransposedConvolution:       {fixedHalfAway, product64Signed},
 			DepthwiseConvolution:        {fixedHalfAway, product64Signed},
 			DilatedDepthwiseConvolution: {fixedHalfAway, product64Signed},
 			MatrixProduct:               {fixedHalfUp, quotient64},
@@ -91,6 +94,7 @@ var rows = [arithmeticCount]row{
 		name: "gemmlowp",
 		layers: [layerCount]rescaling{
 			Convolution:                 {fixedHalfAway, product64},
+			TransposedConvolution:       {fixedHalfAway, product64},
 			DepthwiseConvolution:        {fixedHalfAway, product64},
 			DilatedDepthwiseConvolution: {fixedHalfAway, product64},
 			MatrixProduct:               {fixedHalfAway, quotient64},
@@ -110,6 +114,7 @@ var rows = [arithmeticCount]row{
 		name: "tflite16x8",
 		layers: [layerCount]rescaling{
 			Convolution:                 {fixedNarrow, product64},
+			TransposedConvolution:       {fixedNarrow, product64},
 			DepthwiseConvolution:        {fixedNarrow, product64},
 			DilatedDepthwiseConvolution: {fixedNarrow, product64},
 			MatrixProduct:               {fixedNarrow, quotient64},

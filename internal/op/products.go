@@ -106,7 +106,7 @@ func LayerOf(n *graph.Node, weights []int) numeric.Layer {
 		return numeric.Convolution
 	}
 	if _, ok := n.Op.(*ConvTranspose); ok {
-		return numeric.Convolution
+		return numeric.TransposedConvolution
 	}
 	return numeric.MatrixProduct
 }

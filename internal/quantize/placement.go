@@ -31,7 +31,7 @@ func newPlacement(g *graph.Graph, o *Options) (*placement, error) {
 		if !handlesFloats(n) {
 			continue
 		}
-		form, why := integerForm(n)
+		form, why := o.Target.form(n)
 		if reason := kept[n]; reason != "" {
 			why = reason
 		}
@@ -200,7 +200,7 @@ func (p *placement) activations(n *graph.Node) []*graph.Value {
 // nobody reads its result as codes.
 func (p *placement) floatResult(n *graph.Node) bool {
 	form := p.forms[n]
-	if !slices.Contains(form.Roles, op.Weight) || len(n.Outputs) != 1 {
+	if !slices.Contains(form.Roles, op.Weight) || len(n.Outputs) != 1 || p.options.Target.CodeResults {
 		return false
 	}
 	v := n.Outputs[0]

@@ -22,6 +22,7 @@ type Options struct {
 	KeepFloat    []string            // patterns (path.Match) of node and value names that stay float
 	KeepFloatOps []string            // operator types that stay float
 	QuantizeIO   bool                // graph inputs and outputs are codes too, instead of float
+	Target       Target              // the runtime that will run the model
 }
 
 // Decision is what became of one node that handled floats.
@@ -117,9 +118,22 @@ func Quantize(g *graph.Graph, ranges *calibrate.Ranges, o Options) (*graph.Graph
 	if o.QuantizeIO {
 		quantizeEdges(g)
 	}
+	RoundBy(g, o.Arithmetic)
 	report.decisions(g, p.reasons)
 	report.warn(ranges)
 	return g, report, g.Check()
+}
+
+// RoundBy makes the nodes that quantize reals of a graph round as a row of the table of arithmetics does.
+func RoundBy(g *graph.Graph, row numeric.Arithmetic) {
+	if row == numeric.ONNX {
+		return // what they do without a row
+	}
+	for _, n := range g.Nodes {
+		if _, ok := n.Op.(*op.Quantize); ok {
+			n.Arithmetic = row
+		}
+	}
 }
 
 // dropWithoutRange rejects layers that need a range nobody measured, until all others have theirs.
@@ -330,6 +344,9 @@ func (p *placement) quantizeDynamic() {
 			Const:  codes,
 		}
 		n.Compute = graph.DynamicActivations
+		if p.options.Arithmetic != numeric.ONNX {
+			n.Arithmetic = p.options.Arithmetic
+		}
 	}
 }
 

@@ -91,6 +91,14 @@ func (c *call) arithmetic(t graph.Type) numeric.Arithmetic {
 	return numeric.TFLite
 }
 
+// rounding is the row by which reals become codes of such a type: none for the onnx row, which needs no name there.
+func (c *call) rounding(t graph.Type) numeric.Arithmetic {
+	if row := c.arithmetic(t); row != numeric.ONNX {
+		return row
+	}
+	return numeric.None
+}
+
 // quantized reports whether any of the values is.
 func quantized(vs []*graph.Value) bool {
 	return slices.ContainsFunc(vs, func(v *graph.Value) bool { return v != nil && v.Type.Quant != nil })
@@ -241,7 +249,8 @@ func (c *call) onReals(n *graph.Node) {
 			continue
 		}
 		real := c.temporary("real")
-		after = append(after, &graph.Node{Name: c.name(), Op: &op.Quantize{}, Inputs: []*graph.Value{real}, Outputs: []*graph.Value{v}})
+		after = append(after, &graph.Node{Name: c.name(), Op: &op.Quantize{}, Inputs: []*graph.Value{real}, Outputs: []*graph.Value{v},
+			Arithmetic: c.rounding(v.Type)})
 		n.Outputs = slices.Clone(n.Outputs)
 		n.Outputs[i] = real
 	}

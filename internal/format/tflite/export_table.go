@@ -1,6 +1,9 @@
 package tflite
 
-import "github.com/octet-nn/octet/internal/graph"
+import (
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/op"
+)
 
 // writer writes one node.
 type writer func(e *exporter, n *graph.Node) error
@@ -56,8 +59,30 @@ var onCodes = map[string]bool{
 	"SequenceLSTM": true, "Concat": true, "Split": true, "Slice": true, "Pad": true, "Gather": true, "SpaceToDepth": true, "DepthToSpace": true,
 }
 
-// OnCodes reports whether TFLite has a kernel for codes of an operator, so that it can be quantized for TFLite.
-func OnCodes(operator string) bool { return onCodes[operator] }
+// OnCodes says why a node of a float graph cannot be quantized for TFLite, where nodes on codes mean what TFLite's
+// kernels do; "" if it can.
+func OnCodes(n *graph.Node) string {
+	const none = "TensorFlow Lite has no such kernel for codes"
+	if !onCodes[n.Op.Type()] {
+		return none
+	}
+	switch o := n.Op.(type) {
+	case *op.MatMul:
+		if len(n.Inputs) < 2 || n.Inputs[1].Const == nil || len(n.Inputs[1].Const.Shape()) != 2 {
+			return none
+		}
+	case *op.Resize:
+		if o.Mode != op.ResizeNearest {
+			return "TensorFlow Lite interpolates codes in another way"
+		}
+	case *op.Clip:
+		low, high, ok := o.Bounds(n)
+		if number, known := activation(&op.Clamp{Min: float32(low), Max: float32(high)}); !ok || !known || number == activationNone {
+			return "TensorFlow Lite has no activation with these limits"
+		}
+	}
+	return ""
+}
 
 // plainly writes an operator that has the same operands. Operands are as the graph has them.
 func plainly(name string, kind int) writer {

@@ -179,6 +179,8 @@ func smalls() []small {
 		codes: inputCodes, weight: perChannel(0, 4), out: outputCodes})
 	add(small{name: "integer depthwise", op: conv(op.Conv{Group: 8, Pads: []int{1, 1, 1, 1}}), in: []int{1, 8, 7, 5}, others: []*tensor.Tensor{codes(8, 1, 3, 3)},
 		codes: inputCodes, weight: perChannel(0, 8), out: outputCodes})
+	add(small{name: "integer transposed conv", op: &op.ConvTranspose{Strides: []int{2, 2}, Layout: op.NHWC, Filter: op.OHWI}, in: []int{1, 8, 8, 16}, others: []*tensor.Tensor{codes(6, 2, 2, 16)},
+		codes: inputCodes, weight: perChannel(0, 6), out: graph.PerTensor(0.4, 5)})
 	add(small{name: "integer gemm", op: &op.Gemm{Alpha: 1, Beta: 1}, in: []int{3, 40}, others: []*tensor.Tensor{codes(40, 9), tensor.Of(make([]int32, 9), 9)},
 		codes: inputCodes, weight: graph.PerTensor(0.004, 0), out: outputCodes})
 	add(small{name: "integer add", op: &op.Add{}, in: []int{5, 40}, others: []*tensor.Tensor{codes(40)}, codes: inputCodes, weight: graph.PerTensor(0.03, 0), out: outputCodes})
