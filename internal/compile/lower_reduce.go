@@ -101,21 +101,23 @@ func lowerReduceInteger(f kernel.ReduceOp) func(*builder, *graph.Node) (prepared
 		if !ok || !also {
 			return nil, nil
 		}
-		codes := &kernel.ReduceCodes{Input: in.Int8Operand, Scale: out.Scale, ZeroPoint: out.ZeroPoint, Lowest: out.lowest, Highest: out.highest}
-		if n.Arithmetic != numeric.ONNX {
-			mean := n.Arithmetic.Mean(op.InputCodes(n, 0), op.OutputCodes(n, nil))
-			codes.Mean = &mean
-		}
+		codes := kernel.ReduceCodes{Input: in.Int8Operand, Scale: out.Scale, ZeroPoint: out.ZeroPoint, Lowest: out.lowest, Highest: out.highest}
 		return func(c *planning) error {
 			x := c.in(0)
 			r, ok, err := c.reduction(x)
 			if !ok || err != nil {
 				return otherwise(c, err)
 			}
+			codes := codes
+			if n.Arithmetic != numeric.ONNX {
+				axes, _ := c.reducedAxes(x)
+				mean := n.Arithmetic.Mean(n.Op.(*op.Reduce).OverImage(axes, len(x.shape)), op.InputCodes(n, 0), op.OutputCodes(n, nil))
+				codes.Mean = &mean
+			}
 			y := c.out(0)
 			c.emit("reduce_int8", 0, func(m *runtime.Memory) runtime.Work {
 				out, in := data[byte](m, y), data[byte](m, x)
-				return runtime.Work{Tasks: r.Units(), Run: func(begin, end, _ int) { r.RunInt8(f, out, in, codes, begin, end) }}
+				return runtime.Work{Tasks: r.Units(), Run: func(begin, end, _ int) { r.RunInt8(f, out, in, &codes, begin, end) }}
 			})
 			return nil
 		}, nil
@@ -133,25 +135,32 @@ func otherwise(c *planning, err error) error {
 
 // reduction describes the node's reduction of x; ok is false if its axes are not known.
 func (c *planning) reduction(x *place) (r kernel.Reduction, ok bool, err error) {
-	o := c.node.Op.(*op.Reduce)
+	axes, ok := c.reducedAxes(x)
+	if !ok {
+		return r, false, nil
+	}
+	r, err = kernel.NewReduction(x.shape, axes)
+	return r, true, err
+}
+
+// reducedAxes is the axes of x that the node reduces; ok is false if they are not known.
+func (c *planning) reducedAxes(x *place) (axes []int, ok bool) {
 	var given []int64
 	if c.node.Input(1) != nil {
 		if given, ok = c.ints(1); !ok {
-			return r, false, nil
+			return nil, false
 		}
 	}
-	var axes []int
 	for _, a := range given {
 		if a < 0 {
 			a += int64(len(x.shape))
 		}
 		axes = append(axes, int(a))
 	}
-	if len(given) == 0 && !o.NoopWithEmptyAxes {
+	if len(given) == 0 && !c.node.Op.(*op.Reduce).NoopWithEmptyAxes {
 		for a := range x.shape {
 			axes = append(axes, a)
 		}
 	}
-	r, err = kernel.NewReduction(x.shape, axes)
-	return r, true, err
+	return axes, true
 }

@@ -17,11 +17,15 @@ func lowerResize(_ *builder, n *graph.Node) (prepared, error) {
 	integer := n.Compute == graph.Integer
 	in, isCodes := codesOf(n.Input(0))
 	out, toCodes := codesOf(n.Outputs[0])
+	by, own := numeric.Interpolation{}, false
+	if integer {
+		by, own = o.RowInterpolation(n)
+	}
 	switch {
 	case o.CoordinateTransformation == op.TFCropAndResize || o.Mode == op.ResizeCubic,
 		o.Mode == op.ResizeLinear && (o.Antialias || o.ExcludeOutside),
 		integer && !(isCodes && toCodes),
-		integer && o.Mode != op.ResizeNearest && n.Arithmetic != numeric.ONNX,
+		integer && o.Mode == op.ResizeLinear && n.Arithmetic != numeric.ONNX && !own,
 		integer && o.Mode == op.ResizeNearest && !n.Input(0).Type.Quant.Equal(n.Outputs[0].Type.Quant),
 		!integer && o.Mode == op.ResizeLinear && !isFloat32(n.Input(0)):
 		return nil, nil
@@ -57,6 +61,11 @@ func lowerResize(_ *builder, n *graph.Node) (prepared, error) {
 		}
 		inHeight, outHeight, scaleY := size(0)
 		inWidth, outWidth, scaleX := size(1)
+		if own {
+			k := kernel.NewBilinearRow(by, batch, inHeight, inWidth, channels, outHeight, outWidth, in.Signed, out.lowest, out.highest)
+			emitUnary[byte, byte](c, "bilinear_row", k, c.out(0), x)
+			return nil
+		}
 		k := kernel.NewBilinear(numeric.CoordinateTransform(o.CoordinateTransformation), batch, inHeight, inWidth, channels, outHeight, outWidth, scaleY, scaleX)
 		y := c.out(0)
 		c.emit("bilinear", 0, func(m *runtime.Memory) runtime.Work {

@@ -162,3 +162,41 @@ func QuantizeBy(dst []byte, src []float32, row numeric.Arithmetic, codes numeric
 		dst[i] = byte(row.Quantize(x, codes))
 	}
 }
+
+// BilinearRow is bilinear resizing of dense NHWC codes, which keep their scale, in a row of the arithmetics that has its
+// own way: numeric.Interpolation. Its pieces are output pixels.
+type BilinearRow struct {
+	grid            Bilinear
+	by              numeric.Interpolation
+	signed          bool
+	lowest, highest int32
+}
+
+// NewBilinearRow prepares a resize of codes limited to [lowest, highest].
+func NewBilinearRow(by numeric.Interpolation, batch, inHeight, inWidth, channels, outHeight, outWidth int, signed bool, lowest, highest int32) *BilinearRow {
+	axis := func(in, out int) linearAxis {
+		a := linearAxis{make([]int32, out), make([]int32, out), make([]float32, out)}
+		for i := range out {
+			low, high, weight := by.Axis(i, in, out)
+			a.low[i], a.high[i], a.weight[i] = int32(low), int32(high), weight
+		}
+		return a
+	}
+	return &BilinearRow{Bilinear{batch, inHeight, inWidth, channels, axis(inHeight, outHeight), axis(inWidth, outWidth)}, by, signed, lowest, highest}
+}
+
+// Units is how many pieces the work has.
+func (k *BilinearRow) Units() int { return k.grid.Units() }
+
+// Run computes the pieces [start, end).
+func (k *BilinearRow) Run(out, in []byte, start, end int) {
+	flip, zero := unsigned(k.signed, 0)
+	for unit := start; unit < end; unit++ {
+		tl, tr, bl, br, wx, wy := k.grid.corners(unit)
+		dst := out[unit*k.grid.channels:][:k.grid.channels]
+		a, b, c, d := in[tl:][:len(dst)], in[tr:][:len(dst)], in[bl:][:len(dst)], in[br:][:len(dst)]
+		for i := range dst {
+			dst[i] = byte(k.by.Code(int32(a[i]^flip)-zero, int32(b[i]^flip)-zero, int32(c[i]^flip)-zero, int32(d[i]^flip)-zero, wx, wy, k.lowest, k.highest))
+		}
+	}
+}

@@ -7,20 +7,26 @@ const (
 	averageOfReals averageForm = iota // AverageCode: float32, rounded half to even, to codes of any scale
 	averageOfCodes                    // (Σ ± n/2)/n of the codes themselves, which keep their scale
 
-	meanShifted // roundHalfAway((Σ/n)·s_x/s_y − z_x·s_x/s_y) + z_y of the codes, in float32
+	// TFLite's means: of images rescaled in fixed point, then (Σ ± n/2)/n; of others, between equal scales, Σ/n of the codes
+	// truncated, else roundHalfAway((Σ/n)·s_x/s_y − z_x·s_x/s_y) + z_y of the codes in float32.
+	meanOfTFLite
 )
 
 // Average computes output codes of pools, means and sums of quantized values.
 type Average struct {
-	form averageForm
-	x, y Codes
+	form  averageForm
+	image bool
+	x, y  Codes
 }
 
 // Average is how the row averages codes of x under a window to codes of y.
-func (row Arithmetic) Average(x, y Codes) Average { return Average{row.of().average, x, y} }
+func (row Arithmetic) Average(x, y Codes) Average { return Average{form: row.of().average, x: x, y: y} }
 
-// Mean is how the row's reductions average codes of x to codes of y.
-func (row Arithmetic) Mean(x, y Codes) Average { return Average{row.of().mean, x, y} }
+// Mean is how the row's reductions average codes of x to codes of y. image says that a four-dimensional value is averaged
+// over its second and third dimension, which stay as 1: rows may round the means of images differently.
+func (row Arithmetic) Mean(image bool, x, y Codes) Average {
+	return Average{row.of().mean, image, x, y}
+}
 
 // Code is the output code of the mean of n codes whose differences from the zero point add up to sum. What is not
 // summed but counted is real zero.
@@ -36,7 +42,17 @@ func (v *Average) Code(sum int64, n int) int32 {
 			half = -half
 		}
 		return y.limit((codes+half)/int64(n) - int64(x.ZeroPoint) + int64(y.ZeroPoint))
-	case v.form == meanShifted:
+	case v.form == meanOfTFLite && v.image:
+		m := NewFixedPoint(float64(x.Scale) / float64(y.Scale))
+		acc := int64(m.HalfAway(saturate32(sum)))
+		half := int64(n / 2)
+		if acc <= 0 {
+			half = -half
+		}
+		return y.limit((acc+half)/int64(n) + int64(y.ZeroPoint))
+	case v.form == meanOfTFLite && x.Scale == y.Scale && x.ZeroPoint == y.ZeroPoint:
+		return y.limit(codes / int64(n))
+	case v.form == meanOfTFLite:
 		ratio := x.Scale / y.Scale
 		mean := float32(codes) / float32(n)
 		return saturateHalfAway(float32(mean*ratio)+float32(float32(-x.ZeroPoint)*ratio), y.ZeroPoint, y.Lowest, y.Highest)

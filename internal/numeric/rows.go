@@ -41,6 +41,7 @@ type row struct {
 	softmax  softmaxForm
 	change   changeForm // of codes to other codes
 	quantize quantizeForm
+	resize   resizeForm
 	// recurrent is of LSTM.
 	recurrent recurrentForm
 	dynamic   dynamicForm // of activations that are quantized as they come
@@ -68,6 +69,7 @@ var rows = [arithmeticCount]row{
 		softmax:   softmaxTruncated,
 		change:    changeShifted,
 		quantize:  quantizeByReciprocal,
+		resize:    resizeCodes,
 		functions: map[string]functionForm{"Sigmoid": truncatedFunction},
 	},
 	TFLite: {
@@ -81,11 +83,12 @@ var rows = [arithmeticCount]row{
 		},
 		sum:       sumFixed,
 		average:   averageOfCodes,
-		mean:      meanShifted,
+		mean:      meanOfTFLite,
 		product:   rescaling{fixedHalfAway, product32},
 		softmax:   softmaxTable,
 		change:    changeFixed,
 		quantize:  quantizeHalfAway,
+		resize:    resizeFixed,
 		recurrent: recurrentFixed,
 		dynamic:   dynamicBatch,
 		functions: tfliteFunctions,
@@ -101,11 +104,12 @@ var rows = [arithmeticCount]row{
 		},
 		sum:       sumFixed,
 		average:   averageOfCodes,
-		mean:      meanShifted,
+		mean:      meanOfTFLite,
 		product:   rescaling{fixedHalfAway, product32},
 		softmax:   softmaxFixed,
 		change:    changeFixed,
 		quantize:  quantizeHalfAway,
+		resize:    resizeFixed,
 		recurrent: recurrentTable,
 		dynamic:   dynamicBatch,
 		functions: tfliteFunctions,
@@ -121,11 +125,12 @@ var rows = [arithmeticCount]row{
 		},
 		sum:       sumFixed,
 		average:   averageOfCodes,
-		mean:      meanShifted,
+		mean:      meanOfTFLite,
 		product:   rescaling{fixedHalfAway, product32},
 		softmax:   softmaxFixed,
 		change:    changeFixed,
 		quantize:  quantizeHalfAway,
+		resize:    resizeFixed,
 		dynamic:   dynamicBatch,
 		functions: tfliteFunctions,
 	},

@@ -147,6 +147,12 @@ func (o *Reduce) Integer(n *graph.Node) (IntegerForm, error) {
 	return IntegerForm{Roles: []Role{Activation, Plain}[:len(n.Inputs)], Range: RangeRule{Kind: o.is.rule}, WeightAxis: -1}, nil
 }
 
+// OverImage reports whether the node averages an image, channels last, over its pixels and keeps their dimensions: rows
+// of the table of arithmetics may round such means differently.
+func (o *Reduce) OverImage(axes []int, rank int) bool {
+	return o.is.name == "ReduceMean" && o.KeepDims && rank == 4 && len(axes) == 2 && min(axes[0], axes[1]) == 1 && max(axes[0], axes[1]) == 2
+}
+
 // Evaluate reduces.
 func (o *Reduce) Evaluate(c *Evaluation) error {
 	x := c.In(0)
@@ -197,7 +203,7 @@ func (o *Reduce) Evaluate(c *Evaluation) error {
 			n = 1
 		}
 		in := InputCodes(c.Node, 0)
-		mean := c.Node.Arithmetic.Mean(in, OutputCodes(c.Node, nil))
+		mean := c.Node.Arithmetic.Mean(o.OverImage(axes, len(x.Shape())), in, OutputCodes(c.Node, nil))
 		sums := make([]int64, groups)
 		for i, q := range c.Codes(0) {
 			sums[group(i)] += int64(q - in.ZeroPoint)

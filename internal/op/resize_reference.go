@@ -35,6 +35,9 @@ func (o *Resize) Evaluate(c *Evaluation) error {
 		if qx == nil || !qx.IsPerTensor() || qy == nil || !qy.IsPerTensor() {
 			return fmt.Errorf("an integer node has types %s and %s", c.Node.Input(0).Type, c.Node.Outputs[0].Type)
 		}
+		if o.interpolateCodes(c, shape, samples) {
+			return nil
+		}
 		values := convert(lessZero(x, qx), func(v int32) float32 { return float32(v) })
 		values = interpolate(values, x.Shape(), shape, samples, o.ExtrapolationValue/qx.Scale[0])
 		lowest, highest := CodeLimits(c.Node.Outputs[0].Type, nil)
@@ -51,6 +54,54 @@ func (o *Resize) Evaluate(c *Evaluation) error {
 		c.Set(0, fromFloat64sOrInts(x.DType(), shape, values))
 	}
 	return nil
+}
+
+// RowInterpolation is the own way, if there is one, in which a node's row interpolates the codes that it resizes.
+func (o *Resize) RowInterpolation(n *graph.Node) (v numeric.Interpolation, ok bool) {
+	if o.Mode != ResizeLinear || o.Antialias || o.ExcludeOutside || o.CoordinateTransformation == TFCropAndResize ||
+		!n.Inputs[0].Type.Quant.Equal(n.Outputs[0].Type.Quant) || n.Inputs[0].Type.DType != n.Outputs[0].Type.DType {
+		return v, false
+	}
+	return n.Arithmetic.Interpolation(numeric.CoordinateTransform(o.CoordinateTransformation))
+}
+
+// interpolateCodes resizes along at most two axes in the row's own way and reports whether there is one.
+func (o *Resize) interpolateCodes(c *Evaluation, shape []int, samples [][]sample) bool {
+	v, ok := o.RowInterpolation(c.Node)
+	var axes []int
+	for axis, s := range samples {
+		if s != nil {
+			axes = append(axes, axis)
+		}
+	}
+	if !ok || len(axes) > 2 {
+		return false
+	}
+	in := c.In(0).Shape()
+	codes, strides, y := c.Codes(0), rowMajor(in), OutputCodes(c.Node, nil)
+	out := make([]int32, product(shape))
+	at := make([]int, len(shape))
+	for i := range out {
+		unravel(at, i, shape)
+		base := 0
+		for axis, p := range at {
+			if samples[axis] == nil {
+				base += p * strides[axis]
+			}
+		}
+		// The last resized axis is x, the one before y.
+		var low, high [2]int
+		var weight [2]float32
+		for k, axis := range axes {
+			l, h, w := v.Axis(at[axis], in[axis], shape[axis])
+			k += 2 - len(axes)
+			low[k], high[k], weight[k] = l*strides[axis], h*strides[axis], w
+		}
+		out[i] = v.Code(codes[base+low[0]+low[1]], codes[base+low[0]+high[1]], codes[base+high[0]+low[1]], codes[base+high[0]+high[1]],
+			weight[1], weight[0], y.Lowest, y.Highest)
+	}
+	c.SetCodes(0, shape, out)
+	return true
 }
 
 // sample is the input elements of an axis that make one output element, and their weights. No elements means that the
