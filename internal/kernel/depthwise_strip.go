@@ -44,6 +44,7 @@ type depthwiseStrips struct {
 	taps    int // of a step
 	steps   int
 	blocks  []depthwiseBlock
+	groups  []int // of blocks
 	weights []byte
 	sums    []int32 // per channel, the last block's padded to its width
 }
@@ -70,7 +71,7 @@ func newDepthwiseStrips(tier cpu.Tier, p *PackedDepthwiseInt8, taps int) depthwi
 			continue
 		}
 		if blocks := stripBlocks(p.channels, row.Width, 16, row.Masked); blocks != nil {
-			s := depthwiseStrips{kernel: row.strip, tier: row.Tier, taps: row.Taps, steps: divideUp(taps, row.Taps), blocks: blocks}
+			s := depthwiseStrips{kernel: row.strip, tier: row.Tier, taps: row.Taps, steps: divideUp(taps, row.Taps), blocks: blocks, groups: groupBlocks(blocks)}
 			s.pack(p, taps)
 			return s
 		}
@@ -172,7 +173,7 @@ func (d *DepthwiseInt8) runStrips(out Destination, in []byte, start, end int, sc
 	// Assembly does not check: a slice that is too short panics here.
 	_ = in[(w.Batch*w.InHeight*w.InWidth-1)*w.InStride+w.Channels-1]
 	if out.Codes != nil {
-		_ = out.Codes[(end-1)*w.OutStride+w.Channels-1]
+		_ = out.Codes[w.lastPixel(end, p.groups)*w.OutStride+w.Channels-1]
 	}
 	perPixel := p.steps * p.taps
 	offsets := carve[int32](&scratch, stripPixels*perPixel)
@@ -191,19 +192,20 @@ func (d *DepthwiseInt8) runStrips(out Destination, in []byte, start, end int, sc
 	var sumStarts [sumPixels]int
 	var have stripWindow
 	for start < end {
-		want, line := w.strip(start, end)
+		pixel, group, most := w.stripUnit(start, end, p.groups)
+		want, line := w.strip(pixel, pixel+most)
 		if want != have {
 			w.stripOffsets(offsets, want, perPixel)
 			have = want
 		}
 		n := want.n
-		for i := range p.blocks {
-			b := &p.blocks[i]
+		for i := range p.blocks[p.groups[group]:p.groups[group+1]] {
+			b := &p.blocks[p.groups[group]+i]
 			strip.in = &in[line*w.InWidth*w.InStride+b.channel]
 			strip.weights, strip.sums, strip.mask = &p.weights[b.weights], &p.sums[b.channel], b.mask
 			strip.bias = padded(d.Epilogue.Bias, b.channel, b.width, bias)
 			strip.multiplier = &multiplier[0]
-			at := start*w.OutStride + b.channel
+			at := pixel*w.OutStride + b.channel
 			if !strip.exact {
 				strip.multiplier = padded(d.Epilogue.Multiplier, b.channel, b.width, multiplier)
 				strip.out, strip.outStep = &out.Codes[at], w.OutStride
@@ -233,6 +235,37 @@ func (d *DepthwiseInt8) runStrips(out Destination, in []byte, start, end int, sc
 		}
 		start += n
 	}
+}
+
+// The pieces of a depthwise convolution by micro-kernels are pixels of blocks of channels: for each line, for each
+// group of blocks, its pixels. Groups are one block, or two that overlap.
+
+// groupBlocks is where groups of blocks begin, and after the last how many blocks there are.
+func groupBlocks(blocks []depthwiseBlock) []int {
+	var starts []int
+	for i, b := range blocks {
+		if i == 0 || b.channel == blocks[i-1].channel+blocks[i-1].width {
+			starts = append(starts, i)
+		}
+	}
+	return append(starts, len(blocks))
+}
+
+// stripUnit is the output pixel and the group of a piece, and how many pieces before end are next to it in its line.
+func (w *Window) stripUnit(unit, end int, groups []int) (pixel, group, count int) {
+	n := len(groups) - 1
+	x := unit % w.OutWidth
+	rest := unit / w.OutWidth
+	return rest/n*w.OutWidth + x, rest % n, min(end-unit, w.OutWidth-x)
+}
+
+// lastPixel is the last output pixel of the pieces before end.
+func (w *Window) lastPixel(end int, groups []int) int {
+	n := len(groups) - 1
+	if lines := divideUp(end, w.OutWidth*n); lines*w.OutWidth*n > end {
+		return lines*w.OutWidth - 1
+	}
+	return end/n - 1
 }
 
 // stripWindow is what the offsets of a strip depend on: the kernel's lines inside the image, and its output pixels.
