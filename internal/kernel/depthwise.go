@@ -55,7 +55,7 @@ func (s Set) PackDepthwiseInt8(w Int8Weights) *PackedDepthwiseInt8 {
 		}
 		return int16(v - w.zeroPoint(channel))
 	})
-	p.strips = newDepthwiseStrips(s.tier, p, w.Height*w.Width)
+	p.strips = newDepthwiseStrips(s.tier, p, w.Height, w.Width)
 	return p
 }
 
