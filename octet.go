@@ -36,6 +36,9 @@ type LoadOptions struct {
 	MaxFileBytes   int64 // size of the model file; 0 means 4 GiB
 	MaxTensorBytes int   // size of one constant; 0 means 2 GiB
 	MaxNodes       int   // number of nodes; 0 means 250 000
+	// Weights is the second file of a network that has two: beside a .prototxt, the .caffemodel, and the other way round.
+	// Without it that is the file with the same name, or the only one of its kind in the folder.
+	Weights string
 }
 
 const defaultMaxFileBytes = 4 << 30
@@ -55,7 +58,15 @@ func Load(path string, o LoadOptions) (*Model, error) {
 		return nil, fmt.Errorf("cannot load the model: %w", err)
 	}
 	defer folder.Close()
-	m, err := Read(folder.FS(), filepath.Base(path), o)
+	weights := folder
+	if o.Weights != "" {
+		if weights, err = os.OpenRoot(filepath.Dir(o.Weights)); err != nil {
+			return nil, fmt.Errorf("cannot load the weights: %w", err)
+		}
+		defer weights.Close()
+		o.Weights = filepath.Base(o.Weights)
+	}
+	m, err := read(folder.FS(), filepath.Base(path), weights.FS(), o)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +75,39 @@ func Load(path string, o LoadOptions) (*Model, error) {
 }
 
 // Read is Load for a file of fsys, which may be embedded in the program. External data is read from the same fsys.
-func Read(fsys fs.FS, name string, o LoadOptions) (*Model, error) {
+func Read(fsys fs.FS, name string, o LoadOptions) (*Model, error) { return read(fsys, name, fsys, o) }
+
+// read is Read with the weights in a file system of their own.
+func read(fsys fs.FS, name string, weights fs.FS, o LoadOptions) (*Model, error) {
+	data, err := readModelFile(fsys, name, o)
+	if err != nil {
+		return nil, err
+	}
+	if isCaffe(data) {
+		g, size, err := readCaffe(data, fsys, name, weights, o.Weights, o)
+		if err != nil {
+			return nil, err
+		}
+		return &Model{graph: g, path: name, size: size}, nil
+	}
+	if o.Weights != "" {
+		return nil, fmt.Errorf("cannot load %s: it is not a Caffe file, so %s has no use", name, o.Weights)
+	}
+	g, err := readGraph(data, fsys, name, o.limits())
+	if err != nil {
+		return nil, err
+	}
+	if tflite.IsTFLite(data) {
+		return &Model{graph: g, path: name, size: int64(len(data))}, nil // its quantized operators are typed already
+	}
+	if err := toTyped(g); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return &Model{graph: g, path: name, size: int64(len(data))}, nil
+}
+
+// readModelFile reads a file of at most o.MaxFileBytes.
+func readModelFile(fsys fs.FS, name string, o LoadOptions) ([]byte, error) {
 	limit := o.MaxFileBytes
 	if limit == 0 {
 		limit = defaultMaxFileBytes
@@ -80,17 +123,7 @@ func Read(fsys fs.FS, name string, o LoadOptions) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot load the model: %w", err)
 	}
-	g, err := readGraph(data, fsys, name, format.Limits{MaxTensorBytes: o.MaxTensorBytes, MaxNodes: o.MaxNodes})
-	if err != nil {
-		return nil, err
-	}
-	if tflite.IsTFLite(data) && g.Metadata[MetadataArithmetic] != numeric.ONNX.String() {
-		return &Model{graph: g, path: name, size: int64(len(data))}, nil // what its kernels compute on codes is typed already
-	}
-	if err := toTyped(g); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return &Model{graph: g, path: name, size: int64(len(data))}, nil
+	return data, nil
 }
 
 // readGraph reads a model of whichever format its content shows.
@@ -124,16 +157,7 @@ func toTyped(g *graph.Graph) error {
 	if err := rewrite.Simplify(g, rewrite.SimplifyOptions{}); err != nil {
 		return err
 	}
-	options := rewrite.AbsorbOptions{Arithmetic: arithmetic}
-	if arithmetic == numeric.TFLite || arithmetic == numeric.TFLite16x8 {
-		options.Float = map[*graph.Node]string{}
-		for _, n := range g.Nodes {
-			if why := tflite.OnCodes(n); why != "" {
-				options.Float[n] = why
-			}
-		}
-	}
-	if _, err := rewrite.Absorb(g, options); err != nil {
+	if _, err := rewrite.Absorb(g, rewrite.AbsorbOptions{Arithmetic: arithmetic}); err != nil {
 		return err
 	}
 	quantize.RoundBy(g, arithmetic)

@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"internal/rewrite":       {"tensor", "internal/numeric", "internal/graph", "internal/op"},
 	"internal/format":        {},
 	"internal/format/onnx":   {"tensor", "internal/numeric", "internal/graph", "internal/op", "internal/rewrite", "internal/format", "google.golang.org/protobuf/encoding/protowire"},
+	"internal/format/caffe":  {"tensor", "internal/graph", "internal/op", "internal/suggest", "internal/format", "google.golang.org/protobuf/encoding/protowire"},
 	"internal/format/tflite": {"tensor", "internal/numeric", "internal/graph", "internal/op", "internal/rewrite", "internal/format", "github.com/google/flatbuffers/go"},
 	"internal/kernel":        {"internal/numeric", "internal/cpu"},
 	"internal/runtime":       {"tensor", "internal/graph"},

@@ -28,111 +28,62 @@ func evaluate(n *graph.Node) (*tensor.Tensor, error) {
 
 // fold joins operators as MACE's converter does, which decides the names of their results: ranges are known by them.
 func (c *converter) fold() error {
-	if err := rewrite.Simplify(c.g, rewrite.SimplifyOptions{ConstantsOnly: true}); err != nil {
+	if _, err := op.Infer(c.g); err != nil {
 		return err
 	}
-	rules := []func(f *folder, n *graph.Node) bool{
-		(*folder).dropUseless, (*folder).productAndSum, (*folder).batchNorm, (*folder).bias, (*folder).activation,
+	rules := []func(index *graph.Index, n *graph.Node) bool{
+		c.dropUseless, c.foldProductAndSum, c.foldBatchNorm, c.foldBias, c.foldActivation,
 	}
 	for _, rule := range rules {
-		for c.foldPass(rule) {
+		for again := true; again; {
+			again = false
+			index := c.g.Index()
+			for _, n := range c.g.Nodes {
+				if rule(index, n) {
+					again = true
+					break
+				}
+			}
 		}
 	}
 	c.sort()
 	c.log()
-	return nil
-}
-
-// folder is one pass of one rule over the graph. What a change touches is left to the next pass, because the index no
-// longer describes it.
-type folder struct {
-	c     *converter
-	index *graph.Index
-	gone  map[*graph.Node]bool
-	stale map[*graph.Value]bool
-}
-
-// foldPass tries a rule on every node and reports whether it applied anywhere.
-func (c *converter) foldPass(rule func(f *folder, n *graph.Node) bool) bool {
-	f := &folder{c, c.g.Index(), map[*graph.Node]bool{}, map[*graph.Value]bool{}}
-	changed := false
-	for _, n := range c.g.Nodes {
-		if f.gone[n] || f.touched(n) {
-			continue
-		}
-		before := slices.Concat(n.Inputs, n.Outputs)
-		if rule(f, n) {
-			changed = true
-			f.touch(slices.Concat(before, n.Inputs, n.Outputs))
+	// Shape arithmetic and constant subgraphs have no part in quantization.
+	var keep []string
+	for _, v := range c.g.Values() {
+		if v.Const == nil && v.Type.DType.IsFloat() {
+			keep = append(keep, v.Name)
 		}
 	}
-	c.g.Nodes = slices.DeleteFunc(c.g.Nodes, func(n *graph.Node) bool { return f.gone[n] })
-	return changed
+	return rewrite.Simplify(c.g, rewrite.SimplifyOptions{Keep: keep})
 }
 
-func (f *folder) touch(vs []*graph.Value) {
-	for _, v := range vs {
-		if v != nil && v.Const == nil {
-			f.stale[v] = true
-		}
-	}
+func (c *converter) drop(n *graph.Node) {
+	c.g.Nodes = slices.DeleteFunc(c.g.Nodes, func(m *graph.Node) bool { return m == n })
 }
 
-// touched reports whether a node, or one that it could be joined with, has changed in this pass.
-func (f *folder) touched(n *graph.Node) bool {
-	stale := func(v *graph.Value) bool { return v != nil && f.stale[v] }
-	if slices.ContainsFunc(n.Inputs, stale) {
-		return true
+// replace makes the readers of old read new, which has been learned of what was learned of either.
+func (c *converter) replace(old, new *graph.Value) {
+	c.g.ReplaceUses(old, new)
+	if r, ok := c.learned[old]; ok {
+		c.learned[new] = r
 	}
-	for _, v := range n.Outputs {
-		if stale(v) {
-			return true
-		}
-		if u, only := f.index.OnlyUse(v); only && (slices.ContainsFunc(u.Node.Inputs, stale) || slices.ContainsFunc(u.Node.Outputs, stale)) {
-			return true
-		}
-	}
-	if len(n.Inputs) > 0 {
-		if p := f.index.Producer(n.Inputs[0]); p != nil && (slices.ContainsFunc(p.Inputs, stale) || f.gone[p]) {
-			return true
-		}
-	}
-	return false
-}
-
-// drop removes a node that has become part of another.
-func (f *folder) drop(n *graph.Node) {
-	f.gone[n] = true
-	f.touch(slices.Concat(n.Inputs, n.Outputs))
-}
-
-// replace makes the readers of old read new, of which is known what training found for either.
-func (f *folder) replace(old, new *graph.Value) {
-	for _, u := range f.index.Uses(old) {
-		u.Node.Inputs[u.Index] = new
-		f.touch(u.Node.Inputs)
-		f.touch(u.Node.Outputs)
-	}
-	if r, ok := f.c.learned[old]; ok {
-		f.c.learned[new] = r
-	}
-	f.touch([]*graph.Value{old, new})
 }
 
 // dropUseless removes what only hands its operand on. An operator that makes an output stays.
-func (f *folder) dropUseless(n *graph.Node) bool {
+func (c *converter) dropUseless(index *graph.Index, n *graph.Node) bool {
 	if len(n.Outputs) != 1 || n.Outputs[0] == nil || len(n.Inputs) == 0 || n.Inputs[0] == nil {
 		return false
 	}
 	x, y := n.Inputs[0], n.Outputs[0]
-	if f.index.IsOutput(y) {
-		return f.nameOutput(n)
+	if index.IsOutput(y) {
+		return c.nameOutput(index, n)
 	}
 	switch n.Op.(type) {
 	case *op.Identity:
 	case *op.Reshape, *op.Flatten:
 		if !x.Type.Shape.Same(y.Type.Shape) {
-			return f.mergeReshapes(n)
+			return c.mergeReshapes(index, n)
 		}
 	case *op.Mul:
 		if one, ok := scalar(n.Input(1)); !ok || one != 1 || !x.Type.Shape.Same(y.Type.Shape) {
@@ -141,28 +92,28 @@ func (f *folder) dropUseless(n *graph.Node) bool {
 	default:
 		return false
 	}
-	f.replace(y, x)
-	f.drop(n)
+	c.replace(y, x)
+	c.drop(n)
 	return true
 }
 
 // nameOutput removes an Identity that only names an output.
-func (f *folder) nameOutput(n *graph.Node) bool {
+func (c *converter) nameOutput(index *graph.Index, n *graph.Node) bool {
 	x, y := n.Inputs[0], n.Outputs[0]
-	p := f.index.Producer(x)
-	if _, ok := n.Op.(*op.Identity); !ok || p == nil || f.index.IsOutput(x) || f.c.learned[x] == (Range{}) {
+	p := index.Producer(x)
+	if _, ok := n.Op.(*op.Identity); !ok || p == nil || index.IsOutput(x) || c.learned[x] == (Range{}) {
 		return false
 	}
 	// Training wrote down the range of the operator before; as an operator of its own this one would have none.
 	p.Outputs[slices.Index(p.Outputs, x)] = y
-	f.replace(x, y)
-	f.drop(n)
+	c.replace(x, y)
+	c.drop(n)
 	return true
 }
 
 // mergeReshapes removes a Reshape that only another one reads.
-func (f *folder) mergeReshapes(n *graph.Node) bool {
-	p := f.index.Producer(n.Inputs[0])
+func (c *converter) mergeReshapes(index *graph.Index, n *graph.Node) bool {
+	p := index.Producer(n.Inputs[0])
 	if _, ok := n.Op.(*op.Reshape); !ok || p == nil || n.Input(1) == nil || n.Inputs[1].Const == nil {
 		return false
 	}
@@ -174,11 +125,11 @@ func (f *folder) mergeReshapes(n *graph.Node) bool {
 	default:
 		return false
 	}
-	if _, only := f.index.OnlyUse(p.Outputs[0]); !only {
+	if _, only := index.OnlyUse(p.Outputs[0]); !only {
 		return false
 	}
 	n.Inputs[0] = p.Inputs[0]
-	f.drop(p)
+	c.drop(p)
 	return true
 }
 
@@ -190,12 +141,12 @@ func scalar(v *graph.Value) (float64, bool) {
 	return op.Float64s(v.Const)[0], true
 }
 
-// productAndSum makes a product with and a sum of constants per channel, channels last, a batch normalization.
-func (f *folder) productAndSum(n *graph.Node) bool {
+// foldProductAndSum makes a product with and a sum of constants per channel, channels last, a batch normalization.
+func (c *converter) foldProductAndSum(index *graph.Index, n *graph.Node) bool {
 	if _, ok := n.Op.(*op.Mul); !ok || !perChannel(n) {
 		return false
 	}
-	use, only := f.index.OnlyUse(n.Outputs[0])
+	use, only := index.OnlyUse(n.Outputs[0])
 	if !only || use.Index != 0 {
 		return false
 	}
@@ -207,11 +158,11 @@ func (f *folder) productAndSum(n *graph.Node) bool {
 	channels := n.Inputs[1].Const.Len()
 	fresh := func(suffix string, value float32) *graph.Value {
 		t := tensor.Of(slices.Repeat([]float32{value}, channels), channels)
-		return &graph.Value{Name: f.index.Fresh(y.Name + suffix), Type: graph.TypeOf(t), Const: t}
+		return &graph.Value{Name: index.Fresh(y.Name + suffix), Type: graph.TypeOf(t), Const: t}
 	}
 	use.Node.Op = &op.BatchNormalization{Layout: op.NHWC}
 	use.Node.Inputs = []*graph.Value{n.Inputs[0], n.Inputs[1], use.Node.Inputs[1], fresh("_mean", 0), fresh("_variance", 1)}
-	f.drop(n)
+	c.drop(n)
 	return true
 }
 
@@ -242,18 +193,18 @@ func constantFilter(index *graph.Index, n *graph.Node) bool {
 	return w != nil && w.Const != nil && w.Const.DType() == tensor.Float32 && len(index.Uses(w)) == 1
 }
 
-// batchNorm moves batch normalization with constant statistics into the convolution before it, which keeps its name
+// foldBatchNorm moves batch normalization with constant statistics into the convolution before it, which keeps its name
 // unless the normalization makes an output of the model.
-func (f *folder) batchNorm(n *graph.Node) bool {
+func (c *converter) foldBatchNorm(index *graph.Index, n *graph.Node) bool {
 	groups, axis := 1, 0
 	switch o := n.Op.(type) {
 	case *op.Conv:
-		if o.Clamp != nil || !constantFilter(f.index, n) {
+		if o.Clamp != nil || !constantFilter(index, n) {
 			return false
 		}
 		axis = o.Filter.Output(len(n.Inputs[1].Type.Shape))
 	case *op.ConvTranspose:
-		if o.Clamp != nil || !constantFilter(f.index, n) || !f.c.foldsTransposed() {
+		if o.Clamp != nil || !constantFilter(index, n) {
 			return false
 		}
 		groups = o.Groups()
@@ -264,7 +215,7 @@ func (f *folder) batchNorm(n *graph.Node) bool {
 	default:
 		return false
 	}
-	b := next(f.index, n)
+	b := next(index, n)
 	if b == nil || groups != 1 || n.Input(2) != nil && n.Inputs[2].Const == nil {
 		return false
 	}
@@ -303,22 +254,23 @@ func (f *folder) batchNorm(n *graph.Node) bool {
 			offset[i] += float32(v * factor[i])
 		}
 	}
-	folded := constant(f.index, w.Name+"_folded", tensor.Of(weights, w.Const.Shape()...))
+	folded := constant(index, w.Name+"_folded", tensor.Of(weights, w.Const.Shape()...))
 	folded.Origin = w.Source()
-	bias := constant(f.index, n.Name+"_bias", tensor.Of(offset, channels))
-	if t := f.c.trained[w]; t != nil {
-		f.c.report.note("%s: what training found for its weights is lost by folding %s into them", n.Describe(), b.Describe())
+	bias := constant(index, n.Name+"_bias", tensor.Of(offset, channels))
+	if t := c.trained[w]; t != nil {
+		c.report.note("%s: what training found for its weights is lost by folding %s into them", n.Describe(), b.Describe())
 	}
 	n.Inputs = []*graph.Value{n.Inputs[0], folded, bias}
-	if y := b.Outputs[0]; f.index.IsOutput(y) {
-		if r, ok := f.c.learned[n.Outputs[0]]; ok && f.c.learned[y] == (Range{}) {
-			f.c.learned[y] = r
+	if y := b.Outputs[0]; index.IsOutput(y) {
+		c.g.ReplaceUses(n.Outputs[0], y)
+		if r, ok := c.learned[n.Outputs[0]]; ok && c.learned[y] == (Range{}) {
+			c.learned[y] = r
 		}
 		n.Outputs[0] = y
 	} else {
-		f.replace(y, n.Outputs[0])
+		c.replace(y, n.Outputs[0])
 	}
-	f.drop(b)
+	c.drop(b)
 	return true
 }
 
@@ -327,17 +279,17 @@ func constant(index *graph.Index, name string, t *tensor.Tensor) *graph.Value {
 }
 
 // become makes a node produce the result of the one folded into it, under its name.
-func (f *folder) become(n, folded *graph.Node) {
-	if r, ok := f.c.learned[n.Outputs[0]]; ok && f.c.learned[folded.Outputs[0]] == (Range{}) {
-		f.c.learned[folded.Outputs[0]] = r
+func (c *converter) become(n, folded *graph.Node) {
+	if r, ok := c.learned[n.Outputs[0]]; ok && c.learned[folded.Outputs[0]] == (Range{}) {
+		c.learned[folded.Outputs[0]] = r
 	}
 	n.Name, n.Outputs[0] = folded.Name, folded.Outputs[0]
-	f.drop(folded)
+	c.drop(folded)
 }
 
-// bias moves an addition of one constant per channel, channels last, into the layer before it.
-func (f *folder) bias(n *graph.Node) bool {
-	a := next(f.index, n)
+// foldBias moves an addition of one constant per channel, channels last, into the layer before it.
+func (c *converter) foldBias(index *graph.Index, n *graph.Node) bool {
+	a := next(index, n)
 	if a == nil || n.Input(2) != nil {
 		return false
 	}
@@ -349,14 +301,14 @@ func (f *folder) bias(n *graph.Node) bool {
 	case *op.Conv:
 		ok = o.Layout == op.NHWC && o.Clamp == nil
 	case *op.ConvTranspose:
-		ok = o.Layout == op.NHWC && o.Clamp == nil && f.c.foldsTransposed()
+		ok = o.Layout == op.NHWC && o.Clamp == nil
 	case *op.MatMul:
-		ok = o.Clamp == nil && f.c.fullyConnected(n)
+		ok = o.Clamp == nil && c.fullyConnected(index, n)
 		if ok {
 			n.Op = &op.Gemm{Alpha: 1, Beta: 1}
 		}
 	case *op.Gemm:
-		ok = o.Clamp == nil && o.Alpha == 1 && f.c.fullyConnected(n)
+		ok = o.Clamp == nil && o.Alpha == 1 && c.fullyConnected(index, n)
 		if ok {
 			n.Op = &op.Gemm{Alpha: 1, Beta: 1, TransB: o.TransB}
 		}
@@ -367,34 +319,41 @@ func (f *folder) bias(n *graph.Node) bool {
 		return false
 	}
 	n.Inputs = []*graph.Value{n.Inputs[0], n.Inputs[1], a.Inputs[1]}
-	f.become(n, a)
+	c.become(n, a)
 	return true
 }
 
-// foldsTransposed reports whether transposed convolutions take batch normalization and bias, as those of some platforms
-// do.
-func (c *converter) foldsTransposed() bool {
-	return c.o.Platform == "caffe" || c.o.Platform == "tensorflow"
-}
-
-// fullyConnected reports whether a matrix product is a fully-connected layer to MACE, as those of Caffe and PyTorch are.
-// Others are matrix products, with which nothing is folded.
-func (c *converter) fullyConnected(n *graph.Node) bool {
-	switch c.o.Platform {
-	case "caffe", "pytorch":
+// fullyConnected reports whether a matrix product is a fully-connected layer to MACE: it multiplies flattened images,
+// or comes after such a layer, by constants. Others are matrix products, with which nothing is folded.
+func (c *converter) fullyConnected(index *graph.Index, n *graph.Node) bool {
+	switch o := n.Op.(type) {
+	case *op.MatMul:
+	case *op.Gemm:
+		if o.TransA {
+			return false
+		}
 	default:
 		return false
 	}
 	if w := n.Input(1); w == nil || w.Const == nil || len(w.Type.Shape) != 2 {
 		return false
 	}
-	switch o := n.Op.(type) {
-	case *op.MatMul:
-		return true
-	case *op.Gemm:
-		return !o.TransA
+	for v := n.Inputs[0]; ; {
+		p := index.Producer(v)
+		if p == nil || len(p.Inputs) == 0 {
+			return false
+		}
+		switch p.Op.(type) {
+		case *op.Reshape, *op.Flatten:
+			return len(p.Inputs[0].Type.Shape) == 4
+		case *op.MatMul, *op.Gemm:
+			return c.fullyConnected(index, p)
+		}
+		if _, ok := activation(p); !ok {
+			return false
+		}
+		v = p.Inputs[0]
 	}
-	return false
 }
 
 // limit says what Relu or Clip from zero does: MACE's RELU and RELUX.
@@ -438,19 +397,19 @@ func activation(n *graph.Node) (string, bool) {
 	return "", false
 }
 
-// activation moves Relu, and Clip from zero, into the layer before it. MACE folds other activations too unless
+// foldActivation moves Relu, and Clip from zero, into the layer before it. MACE folds other activations too unless
 // ranges are wanted.
-func (f *folder) activation(n *graph.Node) bool {
+func (c *converter) foldActivation(index *graph.Index, n *graph.Node) bool {
 	switch n.Op.(type) {
 	case *op.Conv, *op.ConvTranspose:
 	case *op.MatMul, *op.Gemm:
-		if !f.c.fullyConnected(n) {
+		if !c.fullyConnected(index, n) {
 			return false
 		}
 	default:
 		return false
 	}
-	a := next(f.index, n)
+	a := next(index, n)
 	if a == nil || rewrite.ClampOf(n.Op) != nil {
 		return false
 	}
@@ -463,7 +422,7 @@ func (f *folder) activation(n *graph.Node) bool {
 		return false
 	}
 	n.Op = clamped
-	f.become(n, a)
+	c.become(n, a)
 	return true
 }
 

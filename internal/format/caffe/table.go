@@ -1,0 +1,114 @@
+package caffe
+
+// row says how layers of one type are read.
+type row struct {
+	inputs, most int // how many bottoms they have; most 0: any number
+	build        func(l *layer) error
+	data         func(l *layer) [][]int // layers that bring data in: the sizes of their tops, nil if the file does not say
+	training     bool                   // layers that only training has
+}
+
+// rows is every type of layer that is read.
+var rows = map[string]row{
+	"Convolution":          {1, 1, convolution, nil, false},
+	"DepthwiseConvolution": {1, 1, convolution, nil, false},
+	"ConvolutionDepthwise": {1, 1, convolution, nil, false},
+	"Deconvolution":        {1, 1, deconvolution, nil, false},
+	"InnerProduct":         {1, 1, innerProduct, nil, false},
+	"Pooling":              {1, 1, pooling, nil, false},
+	"BatchNorm":            {1, 1, batchNorm, nil, false},
+	"Scale":                {1, 2, scale, nil, false},
+	"Bias":                 {1, 2, bias, nil, false},
+	"LRN":                  {1, 1, lrn, nil, false},
+	"Normalize":            {1, 1, normalize, nil, false},
+	"PReLU":                {1, 1, prelu, nil, false},
+	"ReLU":                 {1, 1, relu, nil, false},
+	"ReLU6":                {1, 1, relu6, nil, false},
+	"ELU":                  {1, 1, elu, nil, false},
+	"Sigmoid":              {1, 1, function("Sigmoid"), nil, false},
+	"TanH":                 {1, 1, function("Tanh"), nil, false},
+	"AbsVal":               {1, 1, function("Abs"), nil, false},
+	"BNLL":                 {1, 1, function("Softplus"), nil, false},
+	"Exp":                  {1, 1, exponential, nil, false},
+	"Log":                  {1, 1, logarithm, nil, false},
+	"Power":                {1, 1, power, nil, false},
+	"Softmax":              {1, 1, softmax, nil, false},
+	"Eltwise":              {1, 0, eltwise, nil, false},
+	"Concat":               {1, 0, concat, nil, false},
+	"Slice":                {1, 1, slice, nil, false},
+	"Split":                {1, 1, identity, nil, false},
+	"Dropout":              {1, 1, identity, nil, false},
+	"Crop":                 {2, 2, crop, nil, false},
+	"Permute":              {1, 1, permute, nil, false},
+	"Reshape":              {1, 1, reshape, nil, false},
+	"Flatten":              {1, 1, flatten, nil, false},
+	"ShuffleChannel":       {1, 1, shuffleChannel, nil, false},
+	"PriorBox":             {2, 2, priorBox, nil, false},
+	"Interp":               {1, 2, interp, nil, false},
+	"Upsample":             {1, 1, upsample, nil, false},
+
+	"Input":         {data: inputLayer},
+	"Data":          {data: freeData},
+	"ImageData":     {data: freeData},
+	"HDF5Data":      {data: freeData},
+	"WindowData":    {data: freeData},
+	"AnnotatedData": {data: freeData},
+	"MemoryData":    {data: memoryData},
+	"DummyData":     {data: dummyData},
+
+	"Accuracy":           {training: true},
+	"SoftmaxWithLoss":    {training: true},
+	"Silence":            {training: true},
+	"HDF5Output":         {training: true},
+	"DetectionEvaluate":  {training: true},
+	"SmoothL1Loss":       {training: true},
+	"ImageSegAccuracy":   {training: true},
+	"MultiLabelAccuracy": {training: true},
+}
+
+// inputLayer is the shapes of an Input layer: one for each top, or one for all.
+func inputLayer(l *layer) [][]int {
+	p := l.param("input_param")
+	var all [][]int
+	for _, s := range p.messages("shape") {
+		all = append(all, l.im.sizes(s.all("dim")))
+	}
+	return all
+}
+
+// freeData is a source whose shape only its data tell.
+func freeData(*layer) [][]int { return nil }
+
+// memoryData is the shape of samples in memory.
+func memoryData(l *layer) [][]int {
+	p := l.param("memory_data_param")
+	return fourSizes(p, "batch_size")
+}
+
+// dummyData is the shapes of made-up data.
+func dummyData(l *layer) [][]int {
+	p := l.param("dummy_data_param")
+	p.all("data_filler")
+	var all [][]int
+	for _, s := range p.messages("shape") {
+		all = append(all, l.im.sizes(s.all("dim")))
+	}
+	if all != nil {
+		return all
+	}
+	return fourSizes(p, "num")
+}
+
+// fourSizes are a batch, channels, height and width, if there are all four.
+func fourSizes(p *params, batch string) [][]int {
+	var sizes []int
+	for _, name := range []string{batch, "channels", "height", "width"} {
+		sizes = append(sizes, p.int(name, 0, 1))
+	}
+	for _, n := range sizes {
+		if n == 0 {
+			return nil
+		}
+	}
+	return [][]int{sizes}
+}
