@@ -37,13 +37,21 @@ func (c *call) input(i int) *graph.Value {
 	return nil
 }
 
+// fresh is a name for a value that the file does not have.
+func (c *call) fresh(suffix string) string {
+	if c.im.stopped() {
+		return ""
+	}
+	return c.im.fresh(c.name() + "/" + suffix)
+}
+
 // temporary is a new intermediate value.
 func (c *call) temporary(suffix string) *graph.Value {
-	return &graph.Value{Name: c.im.fresh(c.name() + "/" + suffix)}
+	return &graph.Value{Name: c.fresh(suffix)}
 }
 
 func (c *call) constant(suffix string, t *tensor.Tensor) *graph.Value {
-	return &graph.Value{Name: c.im.fresh(c.name() + "/" + suffix), Type: graph.TypeOf(t), Const: t}
+	return &graph.Value{Name: c.fresh(suffix), Type: graph.TypeOf(t), Const: t}
 }
 
 // list is a constant list of integers.
@@ -59,7 +67,7 @@ func (c *call) scalar(suffix string, value float32) *graph.Value {
 // constants are the integers of operand i if it is constant.
 func (c *call) constants(i int) ([]int64, bool) {
 	v := c.input(i)
-	if v == nil || v.Const == nil || !v.Const.DType().IsInteger() {
+	if v == nil || v.Const == nil || !v.Const.DType().IsInteger() || !c.im.decoder.spend(c.record.at, v.Const.Len()) {
 		return nil, false
 	}
 	return slices.Clone(op.Int64s(v.Const)), true
@@ -71,7 +79,7 @@ func (c *call) int64s(i int, suffix string) *graph.Value {
 	if v.Type.DType == tensor.Int64 {
 		return v
 	}
-	if v.Const != nil && v.Const.DType().IsInteger() {
+	if v.Const != nil && v.Const.DType().IsInteger() && c.im.decoder.spend(c.record.at, v.Const.Len()) {
 		return c.constant(suffix, tensor.Of(op.Int64s(v.Const), v.Const.Shape()...))
 	}
 	wide := c.temporary(suffix)
@@ -125,6 +133,9 @@ func (c *call) emit(o graph.Operator, in []*graph.Value, out ...*graph.Value) {
 
 // add appends a node and infers the types of its outputs.
 func (c *call) add(n *graph.Node) {
+	if c.im.stopped() {
+		return
+	}
 	c.im.graph.Nodes = append(c.im.graph.Nodes, n)
 	if err := c.im.facts.Node(n); err != nil {
 		c.im.problem(c.record.at, "", "%v", err)

@@ -58,7 +58,7 @@ func gelu(c *call) error {
 // prelu has a constant slope, which stays real.
 func prelu(c *call) error {
 	slope := c.in[1]
-	if slope.Const != nil && slope.Type.Quant != nil {
+	if slope.Const != nil && slope.Type.Quant != nil && c.im.decoder.spend(c.record.at, slope.Const.Len()) {
 		reals := op.Reals(slope.Const, slope.Type.Quant)
 		slope = c.constant("slope", tensor.Of(reals, slope.Const.Shape()...))
 	}

@@ -181,7 +181,7 @@ func (t table) bytes(id int) []byte {
 }
 
 // maxText bounds names: longer ones are no names.
-const maxText = 1 << 16
+const maxText = 1 << 14
 
 func (t table) string(id int) string {
 	b := t.bytes(id)

@@ -54,7 +54,7 @@ func read(data []byte, o Options) (*graph.Graph, error) {
 		return nil, &format.Error{Offset: -1, Why: "the file has no graph", Next: "check that it is a complete model"}
 	}
 	main := &m.subgraphs[0]
-	im := &importer{limits: limits, key: o.Arithmetic, data: data, model: m, main: main, names: map[string]bool{},
+	im := &importer{decoder: d, limits: limits, key: o.Arithmetic, data: data, model: m, main: main, names: map[string]int{},
 		values: make([]*graph.Value, len(main.tensors)), broken: map[int]error{}, produced: map[int]bool{},
 		graph: &graph.Graph{Name: main.name}}
 	if im.facts, err = op.Infer(&graph.Graph{}); err != nil {
@@ -72,6 +72,7 @@ func read(data []byte, o Options) (*graph.Graph, error) {
 
 // importer holds what is known while a graph is built.
 type importer struct {
+	decoder    *decoder // whose budget is also that of what is made beside the file's own entries
 	limits     format.Limits
 	key        string // of the metadata that names the arithmetic
 	data       []byte
@@ -79,8 +80,8 @@ type importer struct {
 	main       *subgraph
 	graph      *graph.Graph
 	facts      *op.Facts
-	values     []*graph.Value // by number of the tensor
-	names      map[string]bool
+	values     []*graph.Value     // by number of the tensor
+	names      map[string]int     // how often a name was wanted
 	broken     map[int]error      // tensors that cannot be used, and why
 	produced   map[int]bool       // tensors that exist: inputs, constants, results so far
 	arithmetic numeric.Arithmetic // None: TFLite's own
@@ -88,9 +89,18 @@ type importer struct {
 	problems   []error
 }
 
+// maxProblems is how many problems of a file are listed; reading ends with the last of them.
+const maxProblems = 100
+
 func (im *importer) problem(offset int, node, text string, args ...any) {
+	if len(im.problems) == maxProblems {
+		return
+	}
 	im.problems = append(im.problems, &format.Error{Offset: offset, Node: node, Why: fmt.Sprintf(text, args...)})
 }
+
+// stopped reports whether so much is wrong that reading on is of no use.
+func (im *importer) stopped() bool { return im.decoder.err != nil || len(im.problems) == maxProblems }
 
 // maxVariables bounds the memory of state, of which a file stores nothing but the size.
 const maxVariables = 64 << 20
@@ -99,17 +109,18 @@ func (im *importer) run() {
 	for i := range im.main.tensors {
 		im.values[i] = im.value(i)
 	}
+	inputs := map[int]bool{}
 	for _, i := range im.main.inputs {
 		if i < 0 || i >= len(im.values) {
 			im.problem(-1, "", "input tensor %d does not exist", i)
 			continue
 		}
-		if slices.Contains(im.graph.Inputs, im.values[i]) {
+		if inputs[i] {
 			im.problem(im.main.tensors[i].at, "", "tensor %q is an input twice", im.values[i].Name)
 			continue
 		}
 		im.values[i].Const = nil
-		im.produced[i] = true
+		im.produced[i], inputs[i] = true, true
 		im.graph.Inputs = append(im.graph.Inputs, im.values[i])
 	}
 	im.metadata()
@@ -120,6 +131,9 @@ func (im *importer) run() {
 		}
 	}
 	for i := range im.main.operators {
+		if im.stopped() {
+			return
+		}
 		im.operator(i, &im.main.operators[i])
 	}
 	for _, i := range im.main.outputs {
@@ -161,11 +175,15 @@ func isText(b []byte) bool {
 
 // fresh is base or, if that is taken, base_1, base_2, …
 func (im *importer) fresh(base string) string {
-	name := base
-	for i := 1; im.names[name]; i++ {
-		name = base + "_" + strconv.Itoa(i)
+	if !im.decoder.spend(-1, 1+len(base)/8) {
+		return base
 	}
-	im.names[name] = true
+	name := base
+	for im.names[name] > 0 {
+		name = base + "_" + strconv.Itoa(im.names[base])
+		im.names[base]++
+	}
+	im.names[name]++
 	return name
 }
 

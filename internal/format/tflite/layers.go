@@ -200,11 +200,11 @@ func fullyConnected(c *call) error {
 // eachChannel is weights with the same scale for each output: the spelling of layers whose activations cover their range
 // when they are quantized as they come, as those of layers with a scale per channel do (numeric.DynamicCodes).
 func (c *call) eachChannel(w *graph.Value, outputs int) *graph.Value {
-	q := &graph.Quant{Scale: slices.Repeat(w.Type.Quant.Scale, outputs), ZeroPoint: slices.Repeat(w.Type.Quant.ZeroPoint, outputs)}
-	if w.Const == nil {
+	if w.Const == nil || !c.im.decoder.spend(c.record.at, outputs) {
 		return w
 	}
-	v := &graph.Value{Name: c.im.fresh(c.name() + "/weights"), Origin: w.Source(), Type: w.Type, Const: w.Const}
+	q := &graph.Quant{Scale: slices.Repeat(w.Type.Quant.Scale, outputs), ZeroPoint: slices.Repeat(w.Type.Quant.ZeroPoint, outputs)}
+	v := &graph.Value{Name: c.fresh("weights"), Origin: w.Source(), Type: w.Type, Const: w.Const}
 	v.Type.Quant = q
 	return v
 }

@@ -1,16 +1,20 @@
 package tflite
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/octet-nn/octet/internal/format"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/internal/testdata"
+	"github.com/octet-nn/octet/tensor"
 )
 
 func sharedFiles(t testing.TB) []string {
@@ -102,8 +106,52 @@ func TestDamagedFiles(t *testing.T) {
 	}
 }
 
+// Files that say little and ask for much are read, or refused, in no time and little memory.
+func TestGreedyFiles(t *testing.T) {
+	long := strings.Repeat("x", 1<<14)
+	many := &written{name: "many"}
+	for range 100_000 {
+		many.tensors = append(many.tensors, writtenTensor{name: "same", dtype: tensor.Float32, shape: []int{1}})
+	}
+	unpacked := &written{name: "unpacked", inputs: []int{0}}
+	unpacked.tensors = []writtenTensor{{name: "x", dtype: tensor.Float32, shape: []int{100_000}}, {name: long, dtype: tensor.Float32}}
+	outs := []int{1}
+	for i := range 100_000 {
+		unpacked.tensors = append(unpacked.tensors, writtenTensor{dtype: tensor.Float32})
+		outs = append(outs, 2+i)
+	}
+	unpacked.operators = []writtenOperator{{name: "UNPACK", version: 1, kind: 64, in: []int{0}, out: outs}}
+	shapes := &written{name: "shapes", inputs: []int{0}}
+	shapes.tensors = []writtenTensor{{name: "x", dtype: tensor.Float32, shape: []int{1}},
+		{name: "shape", dtype: tensor.Int32, shape: []int{100_000}, data: make([]byte, 400_000)}}
+	for i := range 10_000 {
+		shapes.tensors = append(shapes.tensors, writtenTensor{dtype: tensor.Float32})
+		shapes.operators = append(shapes.operators, writtenOperator{name: "RESHAPE", version: 1, in: []int{0, 1}, out: []int{2 + i}})
+	}
+	state := &written{name: "state", outputs: []int{0}}
+	state.tensors = []writtenTensor{{name: "state", dtype: tensor.Float32, shape: []int{1 << 20, 1 << 12}, state: true}}
+	for _, w := range []*written{many, unpacked, shapes, state} {
+		data := w.encode()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		start := time.Now()
+		_, err := Read(data, Options{})
+		runtime.ReadMemStats(&after)
+		if took, made := time.Since(start), after.TotalAlloc-before.TotalAlloc; took > 10*time.Second || made > 1<<30 {
+			t.Errorf("%s: %v and %d MiB for %d bytes (an error: %t)", w.name, took, made>>20, len(data), err != nil)
+		}
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add([]byte("\x08\x00\x00\x00TFL3"))
+	for _, s := range smalls() {
+		var file bytes.Buffer
+		if err := Write(&file, s.graph(f)); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(file.Bytes())
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		g, err := Read(data, Options{})
 		if err != nil {
