@@ -148,9 +148,8 @@ func (m maceModel) constants(s *sketch, layer message, inputScale float32) (weig
 	scale := inputScale * w.float("scale")
 	for i := range sums {
 		sums[i] = int32(stored.LittleEndian.Uint32(m.data[b.int("offset")+4*i:]))
-		if b.float("scale") != scale {
-			real := float32(sums[i]) * b.float("scale")
-			sums[i] = int32(math.Round(float64(float32(real * (1 / scale)))))
+		if math.Abs(float64(b.float("scale")-scale)) > 1e-6 {
+			sums[i] = int32(math.Round(float64(float32(sums[i]) * (b.float("scale") / scale))))
 		}
 	}
 	return weights, s.constant(tensor.Of(sums, len(sums)), graph.PerTensor(scale, 0))

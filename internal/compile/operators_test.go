@@ -98,9 +98,11 @@ const (
 func writeRows(t *testing.T, b *bytes.Buffer) {
 	suites := map[numeric.Arithmetic]string{
 		numeric.ONNX: "ONNX Runtime's integer operators, run without optimization ([test](../internal/compile/ort_files_test.go))",
-		numeric.MACE: fmt.Sprintf("%d layers of a network run by MACE, each given MACE's own codes ([test](../internal/compile/mace_layers_test.go))", layersOfMACE),
+		numeric.MACE: fmt.Sprintf("%d layers of a network run by MACE, each given MACE's own codes ([test](../internal/compile/mace_layers_test.go)), "+
+			"and whole networks ([test](../internal/mace/convert/run_test.go))", layersOfMACE),
 		numeric.TFLite: "every integer file of the shared folder that TensorFlow Lite 2.9 runs by its built-in kernels ([test](../tflite_test.go)), and, " +
-			"where TensorFlow Lite is installed, operators with seeded scales ([test](../internal/format/tflite/stock_test.go))",
+			"where TensorFlow Lite is installed, operators with seeded scales, those of 16-bit activations in the row tflite16x8 " +
+			"([test](../internal/format/tflite/stock_test.go))",
 		numeric.Gemmlowp: fmt.Sprintf("%d of CMSIS-NN's %d unit tests, those of 8-bit activations ([test](../internal/compile/cmsis_test.go))", casesOfGemmlowp, casesOfCMSIS),
 		numeric.TFLite16x8: fmt.Sprintf("%d of CMSIS-NN's unit tests, those of 16-bit activations, and %d operator models of TensorFlow Lite for Microcontrollers "+
 			"([test](../internal/format/tflite/seanet_test.go))", casesOfTFLite16x8, modelsOfTFLite16x8),

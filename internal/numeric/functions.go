@@ -35,6 +35,46 @@ var tfliteFunctions = map[string]functionForm{
 	"HardSwish": hardSwishFunction,
 }
 
+// wideFunctions are those of 16-bit codes.
+var wideFunctions = map[string]functionForm{
+	"Sigmoid":   wideFunction(func(x int32) int32 { return Sigmoid16(x, 3) }, logisticAt, 0),
+	"Tanh":      wideFunction(func(x int32) int32 { return Tanh16(x, 3) }, tanhAt, 1),
+	"Relu":      clippedFunction,
+	"Clip":      clippedFunction,
+	"LeakyRelu": slopedFunction,
+}
+
+// wideFunction is a function of 16-bit codes, to codes of scale 2^−15: in fixed point where the input's scale is a power of
+// two from 2^−12 up to 2^(most−12), else by a table of x/(3·2^12), to which codes are rescaled by 15 bits.
+func wideFunction(fixed, table func(x int32) int32, most int) functionForm {
+	return func(_ func(float64) float64, x, y Codes) func(q int32) int32 {
+		if power, ok := powerOfTwo(x.Scale); ok && power >= -12 && power <= most-12 {
+			return func(q int32) int32 {
+				return y.limit(int64(fixed(rescale16(q-x.ZeroPoint, power+12))) + int64(y.ZeroPoint))
+			}
+		}
+		m, shift := float64(x.Scale)*(3<<12), 0
+		for m <= 32767./2 && shift <= 30 {
+			m, shift = m*2, shift+1
+		}
+		multiplier, half := int64(min(m, math.MaxInt32)), int64(1)<<shift>>1
+		return func(q int32) int32 {
+			v := saturate32((int64(q-x.ZeroPoint)*multiplier + half) >> shift)
+			return y.limit(int64(table(max(v, -math.MaxInt32))) + int64(y.ZeroPoint))
+		}
+	}
+}
+
+// powerOfTwo is the power of two that a scale is, but for a thousandth of its logarithm.
+func powerOfTwo(scale float32) (power int, ok bool) {
+	const near = 0.000693 // ln 2 / 1000
+	fraction, power := math.Frexp(float64(scale))
+	if fraction < 0.5*(1+near) {
+		return power - 1, true
+	}
+	return power, fraction > 1-near
+}
+
 // tabulatedFunction multiplies by the reciprocal of the output's scale and rounds halves away from zero: the lookup
 // tables of TFLite's 8-bit kernels.
 func tabulatedFunction(real func(float64) float64, x, y Codes) func(q int32) int32 {

@@ -132,7 +132,7 @@ var rows = [arithmeticCount]row{
 		quantize:  quantizeHalfAway,
 		resize:    resizeFixed,
 		dynamic:   dynamicBatch,
-		functions: tfliteFunctions,
+		functions: wideFunctions,
 	},
 }
 

@@ -9,15 +9,18 @@ var sigmoidTable = func() (table [256]int32) {
 	for i := range table {
 		x := float64(i)
 		middle := f(x+0.5) - (f(x)+f(x+1))/2
-		table[i] = int32(min(math.Round(f(x)+middle/2), 65535))
+		table[i] = int32(math.Round(f(x) + middle/2))
 	}
+	table[255] = 65535 // the limit, which everything beyond has
 	return table
 }()
 
 // logisticByTable is 1/(1 + e^−a), with 15 fractional bits, for a with 12, interpolated in a table as TFLite's kernel of
 // 16-bit codes does.
-func logisticByTable(a int32) int32 {
-	x := a * 3 // 3/4 of a with 14 fractional bits: a table entry every 2^9
+func logisticByTable(a int32) int32 { return logisticAt(a * 3) }
+
+// logisticAt is the logistic function of x/(3·2^12): a table entry every 2^9.
+func logisticAt(x int32) int32 {
 	y := int64(0x7fff) << 10
 	if i := abs32(x) >> 9; i < 255 {
 		low, high := int64(sigmoidTable[i]), int64(sigmoidTable[i+1])
@@ -38,6 +41,11 @@ func tanhByTable(a int32, fraction int) int32 {
 	} else if fraction > 12 {
 		x = (x + 1<<(fraction-12)>>1) >> (fraction - 12)
 	}
+	return tanhAt(x)
+}
+
+// tanhAt is the hyperbolic tangent of x/(3·2^12).
+func tanhAt(x int32) int32 {
 	y := int32(0xffff) << 8
 	if i := abs32(x) >> 8; i < 255 {
 		y = sigmoidTable[i]<<8 + abs32(x)&0xff*(sigmoidTable[i+1]-sigmoidTable[i])

@@ -29,6 +29,7 @@ type small struct {
 	weight *graph.Quant       // of operand 1, if it is int8
 	out    *graph.Quant       // of the result
 	row    numeric.Arithmetic // of integer nodes; TFLite if not given
+	wide   bool               // codes are int16
 	hybrid bool               // floats are quantized as they come
 }
 
@@ -41,7 +42,7 @@ func (s small) graph(t testing.TB) *graph.Graph {
 		var v *graph.Value
 		if c != nil {
 			v = &graph.Value{Name: fmt.Sprintf("c%d", i), Type: graph.TypeOf(c), Const: c}
-			if c.DType() == tensor.Int8 {
+			if c.DType() == tensor.Int8 || c.DType() == tensor.Int16 {
 				v.Type.Quant = s.weight
 			}
 		}
@@ -53,6 +54,9 @@ func (s small) graph(t testing.TB) *graph.Graph {
 		n.Compute, n.Arithmetic = graph.Integer, s.row
 		if s.row == numeric.None {
 			n.Arithmetic = numeric.TFLite
+		}
+		if s.wide {
+			x.Type.DType, y.Type.DType, n.Arithmetic = tensor.Int16, tensor.Int16, numeric.TFLite16x8
 		}
 	}
 	if s.hybrid {
@@ -209,6 +213,14 @@ func (s small) input() *tensor.Tensor {
 		return floats(s.in...)
 	}
 	x := codes(s.in...)
+	if s.wide {
+		x = tensor.New(tensor.Int16, s.in...)
+		r := random()
+		for i := range x.Bytes() {
+			x.Bytes()[i] = byte(r.Uint32())
+		}
+		return x
+	}
 	if x.Len() == 256 { // of functions: every code
 		for i := range x.Bytes() {
 			x.Bytes()[i] = byte(i)
