@@ -49,7 +49,7 @@ Start with:
 	line := commandLine(args)
 	root.AddCommand(
 		quantizeCommand(line), evaluateCommand(line), runCommand(line), inspectCommand(), benchCommand(line),
-		quantizeStatCommand(), imageToTensorCommand(), demoCommand(), versionCommand(),
+		convertCommand(line), quantizeStatCommand(), imageToTensorCommand(), demoCommand(), versionCommand(),
 	)
 	return root
 }

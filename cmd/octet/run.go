@@ -29,17 +29,27 @@ type runFlags struct {
 
 func runCommand(line commandLine) *cobra.Command {
 	f := &runFlags{outputFormat: newChoice("raw", "npy")}
+	config := &runConfigFlags{}
 	cmd := &cobra.Command{
-		Use:   "run MODEL (--samples FILE | --input NAME=FILE...) [flags]",
+		Use:   "run MODEL (--samples FILE | --input NAME=FILE...) [flags] | run --config FILE.yml [flags]",
 		Short: "Run a model and print or write what it says",
 		Long: `Runs a model on samples (images, arrays; a file, folder or archive), or on whole tensors, one --input for each of its
 inputs. Raw files are little-endian, of the input's element type. Answers of classifiers are printed best first; of
 other outputs, what their values are like. --output-dir writes every output as OUTPUT.raw or OUTPUT.npy, other
-characters of its name than letters and digits replaced by _; with several samples, in a folder for each.`,
+characters of its name than letters and digits replaced by _; with several samples, in a folder for each.
+
+With --config: does what MACE's runner does with the converted models of a MACE deployment file, on files of raw values
+named as MACE wants them: print ranges (--quantize_stat), write outputs (--output_dir), --validate, --benchmark.
+Flags may be written with - or _; MACE's flags for devices are accepted. docs/mace.md has the rest.`,
 		Example: `  octet run mobilenet_v2.int8.onnx --samples cat.jpg --classes imagenet.txt --top 5
-  octet run model.onnx --input x=x.npy --input mask=mask.raw:1,128 --output-dir out --output-format npy`,
-		Args: models(1, 1),
+  octet run model.onnx --input x=x.npy --input mask=mask.raw:1,128 --output-dir out --output-format npy
+  octet run --config inception-v3.yml --quantize_stat --input_dir samples > range_log
+  octet run --config inception-v3-quantized.yml --validate --input_dir samples`,
+		Args: config.arguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if config.config != "" {
+				return runConfig(cmd, config, f.outputDir)
+			}
 			return run(cmd, args[0], f, line)
 		},
 	}
@@ -52,6 +62,7 @@ characters of its name than letters and digits replaced by _; with several sampl
 	cmd.Flags().StringVar(&f.outputDir, "output-dir", "", "write every output into this `folder`")
 	cmd.Flags().Var(f.outputFormat, "output-format", "format of the files in --output-dir")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON (keys: docs/json.md)")
+	config.add(cmd)
 	return cmd
 }
 

@@ -85,6 +85,7 @@ type Output struct {
 	Name, Alias string
 	At          Position
 	Shape       []int
+	ShapeAt     Position
 	Type        string
 	Format      string
 }

@@ -10,6 +10,7 @@ type described struct {
 	name, alias string
 	at          Position
 	shape       []int
+	shapeAt     Position
 	dtype       string
 	format      string
 }
@@ -28,7 +29,7 @@ func (r *reader) inputs(model string, at Position, get getter) []Input {
 func (r *reader) outputs(model string, at Position, kind string, get getter) []Output {
 	var outputs []Output
 	for _, d := range r.described(model, at, kind, get) {
-		outputs = append(outputs, Output{d.name, d.alias, d.at, d.shape, d.dtype, d.format})
+		outputs = append(outputs, Output{d.name, d.alias, d.at, d.shape, d.shapeAt, d.dtype, d.format})
 	}
 	return outputs
 }
@@ -86,7 +87,7 @@ func (r *reader) shapes(at Position, model, kind string, get getter, all []descr
 		return
 	}
 	for i := range all {
-		all[i].shape = r.dims(key, list[i])
+		all[i].shape, all[i].shapeAt = r.dims(key, list[i]), list[i].at
 	}
 }
 

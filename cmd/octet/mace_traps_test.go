@@ -1,0 +1,262 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/op"
+	"github.com/octet-nn/octet/tensor"
+)
+
+// TestFlowOfTiny is the whole recipe on a model that is made here: both spellings of collecting ranges give the same log,
+// --round and the other flags work, and outputs of the float model are those of the model file itself.
+func TestFlowOfTiny(t *testing.T) {
+	_, config := maceTiny(t)
+	rawSamples(t, "samples", 6)
+	succeed(t, "convert", "--config", config, "--quantize_stat")
+	byFlag := succeed(t, "run", "--config", config, "--quantize_stat", "--input_dir", "samples", "--output_dir=")
+	if !strings.Contains(byFlag.stderr, "from 6 samples") {
+		t.Errorf("stderr %q", byFlag.stderr)
+	}
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	withKey := writeText(t, "key.yml", "quantize_stat: 1\n"+string(text))
+	succeed(t, "convert", "--config", withKey)
+	if byKey := succeed(t, "run", "--config", withKey, "--quantize-stat", "--input-dir", "samples"); byKey.stdout != byFlag.stdout {
+		t.Errorf("the key gives another log:\n%s\nthan the flag:\n%s", byKey.stdout, byFlag.stdout)
+	}
+	writeText(t, "log", byFlag.stdout)
+	writeText(t, "ranges", succeed(t, "quantize-stat", "--log_file", "log").stdout)
+	quantized := writeText(t, "quantized.yml", string(text)+"    quantize: 1\n    quantize_range_file: ranges\n")
+	succeed(t, "convert", "--config", quantized)
+	r := succeed(t, "run", "--config", quantized, "--validate", "--input_dir", "samples", "--validate_threshold", "0.9")
+	if !strings.Contains(r.stdout, "y MACE VS ONNX similarity: 0.9") {
+		t.Errorf("validate:\n%s", r.stdout)
+	}
+	// A float model with a range file gives histograms, which quantize-stat reads.
+	histogram := writeText(t, "histogram.yml", "quantize_stat: 1\n"+string(text)+"    quantize_range_file: ranges\n")
+	succeed(t, "convert", "--config", histogram)
+	r = succeed(t, "run", "--config", histogram, "--quantize_stat", "--input_dir", "samples")
+	if first, _, _ := strings.Cut(r.stdout, "\n"); !strings.Contains(first, "@@[") || strings.Count(first, ",") != 2048 {
+		t.Errorf("histogram: %.200s", first)
+	}
+	writeText(t, "log", r.stdout)
+	succeed(t, "quantize-stat", "--log_file", "log")
+
+	succeed(t, "convert", "--config", config)
+	succeed(t, "run", "--config", config, "--input_file", "samples/x_1", "--output_file", "one", "--round", "2", "--restart_round", "2", "--num_threads", "1")
+	succeed(t, "run", "--config", config, "--input_dir", "samples", "--output_dir", "out/deep")
+	one, err := os.ReadFile("one_y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if same, err := os.ReadFile("out/deep/y_1"); err != nil || string(same) != string(one) || len(one) != 16 {
+		t.Errorf("--input_file and --input_dir give different outputs (%v)", err)
+	}
+	if err := os.Link("samples/x_1", "x.raw"); err != nil {
+		t.Fatal(err)
+	}
+	succeed(t, "run", "tiny.onnx", "--input", "x=x.raw:1,3,8,8", "--output-dir", "plain")
+	if same, err := os.ReadFile("plain/y.raw"); err != nil || string(same) != string(one) {
+		t.Errorf("run MODEL gives other outputs than run --config (%v)", err)
+	}
+	if r := succeed(t, "run", "--config", config, "--validate", "--round", "0"); !strings.Contains(r.stdout, "similarity: 1.0 ,") && !strings.Contains(r.stdout, "similarity: 0.99999") {
+		t.Errorf("the float model is not like itself:\n%s", r.stdout)
+	}
+	// The order of files: NHWC files give what NCHW files give.
+	turned := tensor.New(tensor.Float32, 1, 8, 8, 3)
+	data, err := os.ReadFile("samples/x_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c := range 3 {
+		for p := range 64 {
+			copy(turned.Bytes()[4*(3*p+c):][:4], data[4*(64*c+p):])
+		}
+	}
+	writeText(t, "turned_x", string(turned.Bytes()))
+	succeed(t, "run", "--config", config, "--input_file", "turned", "--output_file", "turned", "--input_data_format", "NHWC")
+	if same, err := os.ReadFile("turned_y"); err != nil || string(same) != string(one) {
+		t.Errorf("the order of files changes outputs (%v)", err)
+	}
+}
+
+// TestFlowTraps: what MACE's tools pass over in silence or abort for is said, with what to do.
+func TestFlowTraps(t *testing.T) {
+	_, config := maceTiny(t)
+	rawSamples(t, "samples", 3)
+	run := func(more ...string) []string { return append([]string{"run", "--config", config}, more...) }
+
+	fail(t, exitError, []string{"there is no converted model", "octet convert --config tiny.yml"}, run("--input_dir", "samples")...)
+	succeed(t, "convert", "--config", config)
+	fail(t, exitUsage, []string{"--quantize_stat needs samples", "--input_dir"}, run("--quantize_stat")...)
+
+	// Names of input files.
+	if err := os.MkdirAll("names", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	fail(t, exitError, []string{"starts with 'x' in names", "has no files"}, run("--quantize_stat", "--input_dir", "names")...)
+	writeText(t, "names/photo_1.dat", "")
+	fail(t, exitError, []string{"starts with 'x' in names", "photo_1.dat", "mv "}, run("--input_dir", "names")...)
+	fail(t, exitError, []string{"absent"}, run("--input_dir", "absent")...)
+
+	// Sizes.
+	data, err := os.ReadFile("samples/x_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ text, part string }{
+		"short": {string(data[:len(data)-1]), "has 767 bytes, input \"x\" wants 768: float32 elements of four bytes in the shape 1,3,8,8"},
+		"bytes": {string(data[:len(data)/4]), "one byte"},
+		"long":  {string(data) + string(data), "eight bytes"},
+		"numpy": {"\x93NUMPY" + string(data), "NumPy"},
+		"empty": {"", "has 0 bytes"},
+	} {
+		if err := os.MkdirAll(name, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		writeText(t, filepath.Join(name, "x_a"), c.text)
+		writeText(t, filepath.Join(name, "x_b"), string(data))
+		fail(t, exitError, []string{"x_a", c.part}, run("--input_dir", name)...)
+	}
+
+	// Range files.
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quantized := func(file string) []string {
+		return []string{"convert", "--config", writeText(t, "quantized.yml", string(text)+"    quantize: 1\n"+file)}
+	}
+	fail(t, exitError, []string{"quantized.yml:8:9: model tiny", "no range is known for", "quantize_stat"}, quantized("")...)
+	fail(t, exitError, []string{"quantized.yml:17:26: quantize_range_file: there is no file absent"}, quantized("    quantize_range_file: absent\n")...)
+	writeText(t, "empty.range", "")
+	fail(t, exitError, []string{"empty.range", "no ranges"}, quantized("    quantize_range_file: empty.range\n")...)
+	succeed(t, "convert", "--config", config, "--quantize_stat")
+	log := succeed(t, run("--quantize_stat", "--input_dir", "samples")...).stdout
+	writeText(t, "log", log)
+	ranges := succeed(t, "quantize-stat", "--log_file", "log").stdout
+	writeText(t, "blank.range", "\n"+strings.ReplaceAll(ranges, "\n", "\n\n")) // a blank line is an IndexError in MACE
+	succeed(t, quantized("    quantize_range_file: blank.range\n")...)
+	writeText(t, "some.range", strings.SplitAfter(ranges, "\n")[0])
+	fail(t, exitError, []string{"no range is known for"}, quantized("    quantize_range_file: some.range\n")...)
+	writeText(t, "odd.range", "y@@1\n")
+	fail(t, exitError, []string{"odd.range:1"}, quantized("    quantize_range_file: odd.range\n")...)
+
+	// A quantized model has no ranges to collect.
+	fail(t, exitError, []string{"is quantized; ranges are collected from the float model", "--quantize_stat"},
+		"run", "--config", "quantized.yml", "--output", "q", "--quantize_stat", "--input_dir", "samples", "--model_name", "tiny", "--config", quantizedInto(t, quantized("    quantize_range_file: blank.range\n"), "q"))
+
+	// Shapes that are not the model's.
+	for old, part := range map[string]string{
+		"output_shapes: 1,4": `tiny.yml:13:24: output_shapes says that "y" has the shape 1,5; with the given input_shapes it has 1,4`,
+	} {
+		changed := writeText(t, "tiny.yml", strings.Replace(string(text), old, "output_shapes: 1,5", 1))
+		fail(t, exitError, []string{part}, "convert", "--config", changed)
+	}
+	changed := writeText(t, "tiny.yml", strings.Replace(string(text), "input_shapes: 1,3,8,8", "input_shapes: 1,4,8,8", 1))
+	fail(t, exitError, []string{"tiny.yml:8:9", "x"}, "convert", "--config", changed)
+	changed = writeText(t, "tiny.yml", strings.Replace(string(text), "output_tensors: y", "output_tensors: yy", 1))
+	fail(t, exitError, []string{"yy"}, "convert", "--config", changed)
+	// The deployment file was changed after converting.
+	changed = writeText(t, "tiny.yml", strings.Replace(string(text), "input_tensors: x", "input_tensors: r", 1))
+	fail(t, exitError, []string{"does not fit tiny.yml", "Convert again"}, "run", "--config", changed, "--input_dir", "samples")
+	// The model file is another one.
+	changed = writeText(t, "tiny.yml", strings.Replace(string(text), "model_sha256_checksum: ", "model_sha256_checksum: 0", 1))
+	fail(t, exitError, []string{"tiny.yml:6:28"}, "convert", "--config", changed)
+
+	// Nothing was left half done.
+	files, err := filepath.Glob("build/lib/model/.*")
+	if err != nil || len(files) > 0 {
+		t.Errorf("left behind: %v, %v", files, err)
+	}
+}
+
+// quantizedInto converts into another folder and returns the deployment file.
+func quantizedInto(t *testing.T, line []string, output string) string {
+	t.Helper()
+	succeed(t, append(line, "--output", output)...)
+	return line[2]
+}
+
+// TestCommandLineOfFlow: contradictions are found before anything is done.
+func TestCommandLineOfFlow(t *testing.T) {
+	_, config := maceTiny(t)
+	for _, c := range []struct {
+		line  string
+		parts []string
+	}{
+		{"convert", []string{"octet convert --config FILE.yml", "octet convert MODEL -o FILE.onnx"}},
+		{"convert tiny.onnx", []string{"-o FILE.onnx"}},
+		{"convert tiny.onnx --config tiny.yml", []string{"either --config or a model file"}},
+		{"convert a b -o c", []string{`not also "b"`}},
+		{"convert --config tiny.yml -o c", []string{"--output FOLDER"}},
+		{"convert --config tiny.yml --arithmetic gcc", []string{"onnx, mace"}},
+		{"convert --config tiny.yml --model_name tinny", []string{`no model "tinny" (did you mean "tiny"?)`}},
+		{"run", []string{"needs a model file", "octet run --config FILE.yml"}},
+		{"run tiny.onnx --config tiny.yml", []string{"either --config or a model file"}},
+		{"run tiny.onnx --benchmark", []string{"--benchmark is for the models of a MACE deployment file"}},
+		{"run --config tiny.yml --samples s", []string{"--samples is for a model file"}},
+		{"run --config tiny.yml --quantize_stat --validate --input_dir d", []string{"prints ranges only"}},
+		{"run --config tiny.yml --input_dir d --input_file f", []string{"either"}},
+		{"run --config tiny.yml --input_data_format NHCW", []string{`not "NHCW"`}},
+		{"run --config tiny.yml --validate_threshold 2", []string{"up to 1"}},
+		{"run --config tiny.yml --inptu_dir d", []string{`did you mean "--input-dir"`}},
+	} {
+		fail(t, exitUsage, c.parts, strings.Fields(c.line)...)
+	}
+	fail(t, exitError, []string{"absent.yml"}, "convert", "--config", "absent.yml")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for platform, part := range map[string]string{"megengine": "Export the model to ONNX", "tflow": "tiny.yml:4:15: platform"} {
+		fail(t, exitError, []string{part}, "convert", "--config", writeText(t, "tiny.yml", strings.Replace(string(text), "platform: onnx", "platform: "+platform, 1)))
+	}
+	// Flags that have no meaning are said once, keys too; unknown keys are warned about.
+	writeText(t, "tiny.yml", strings.Replace(string(text), "runtime: cpu", "runtime: gpu\n    winogard: 4", 1))
+	r := succeed(t, "convert", "--config", "tiny.yml", "--target_socs", "all", "--address_sanitizer", "--vlog_level=2")
+	for _, part := range []string{
+		"Note: --address_sanitizer, --target_socs, --vlog_level: accepted, without a meaning here\n", "Note: runtime gpu: models run on the processor\n",
+		`Warning: tiny.yml:16:5: unknown key "winogard" in model tiny (did you mean "winograd"?); it is ignored`,
+	} {
+		if strings.Count(r.stderr, part) != 1 {
+			t.Errorf("stderr lacks %q:\n%s", part, r.stderr)
+		}
+	}
+}
+
+// TestIntegerOutputs: a model with an output of indices gives ranges of its float layers, where MACE aborts.
+func TestIntegerOutputs(t *testing.T) {
+	f, _ := maceTiny(t)
+	g := tinyGraph(graph.FixedShape(1, 3, 8, 8))
+	best := &graph.Value{Name: "best", Type: graph.Type{DType: tensor.Int64}}
+	g.Nodes = append(g.Nodes, &graph.Node{Name: "best", Op: &op.ArgMax{Axis: 1, KeepDims: true}, Inputs: g.Outputs, Outputs: []*graph.Value{best}})
+	g.Outputs = []*graph.Value{g.Outputs[0], best}
+	writeModel(t, f.model, g)
+	text, err := os.ReadFile("tiny.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(text), "\n")
+	lines = append(lines[:5], lines[6:]...) // without the checksum of the other model
+	config := writeText(t, "tiny.yml", strings.NewReplacer("output_tensors: y", "output_tensors: [y, best]", "output_shapes: 1,4", "output_shapes: ['1,4', '1,1']",
+		"output_data_formats: NONE", "output_data_formats: NONE\n        output_data_types: [float32, int32]").Replace(strings.Join(lines, "\n")))
+	rawSamples(t, "samples", 2)
+	r := succeed(t, "convert", "--config", config, "--quantize_stat")
+	if !strings.Contains(r.stderr, "no model_sha256_checksum") {
+		t.Errorf("stderr %q", r.stderr)
+	}
+	r = succeed(t, "run", "--config", config, "--quantize_stat", "--input_dir", "samples", "--output_dir", "out")
+	if strings.Contains(r.stdout, "@@best@@") || strings.Count(r.stdout, "@@y@@") != 2 {
+		t.Errorf("log:\n%s", r.stdout)
+	}
+	if data, err := os.ReadFile("out/best_1"); err != nil || len(data) != 4 || data[0] > 3 || data[1]|data[2]|data[3] != 0 {
+		t.Errorf("indices: %v, %v", data, err)
+	}
+}

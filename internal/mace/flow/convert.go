@@ -1,0 +1,287 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/octet-nn/octet/internal/atomicfile"
+	"github.com/octet-nn/octet/internal/format/onnx"
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/mace/convert"
+	"github.com/octet-nn/octet/internal/mace/deploy"
+	"github.com/octet-nn/octet/internal/mace/stat"
+	"github.com/octet-nn/octet/internal/numeric"
+	"github.com/octet-nn/octet/internal/suggest"
+)
+
+// source is the files of a model and what its deployment file says of it.
+type source struct {
+	model, weights string // paths; weights is "" but for Caffe
+	inputs         []deploy.Input
+}
+
+// platform reads the models of one framework.
+type platform struct {
+	name string
+	read func(s source) (*graph.Graph, error)
+}
+
+// platforms are the frameworks whose models can be read.
+var platforms = []platform{
+	{"onnx", readONNX},
+}
+
+// readable lists the platforms for messages.
+func readable() string {
+	var names []string
+	for _, p := range platforms {
+		names = append(names, p.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// maxModel bounds model files, in bytes.
+const maxModel = 4 << 30
+
+func readONNX(s source) (*graph.Graph, error) {
+	data, err := readFile(s.model)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.OpenRoot(filepath.Dir(s.model)) // external data cannot lead out of it
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	return onnx.Read(data, onnx.Options{File: s.model, External: folder.FS()})
+}
+
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxModel {
+		return nil, fmt.Errorf("%s has %d bytes; models of more than 4 GiB are not read", path, info.Size())
+	}
+	return os.ReadFile(path)
+}
+
+// Convert says how the models of a deployment file are converted.
+type Convert struct {
+	Output string // the folder that gets <library name>/model/<model name>.onnx
+	// QuantizeStat makes float models whose ranges are to be collected, whatever quantize says.
+	QuantizeStat bool
+	Arithmetic   numeric.Arithmetic // of quantized models; None means ONNX Runtime's
+	Strict       bool               // an operator that cannot be quantized is an error
+}
+
+// Converted is a model file that was written.
+type Converted struct {
+	Model, Path string
+	Bytes       int64
+	// Quantized is whether it computes on codes; Stat, whether it is for collecting ranges.
+	Quantized, Stat bool
+	Report          *convert.Report
+}
+
+// ModelPath is where a graph's converted model lies.
+func ModelPath(f *deploy.File, m *deploy.Model, g *deploy.Graph, output string) string {
+	name := m.Name
+	if len(m.Graphs) > 1 {
+		name += "_" + g.Name
+	}
+	return filepath.Join(f.Folder(output, m), name+".onnx")
+}
+
+// All converts models. Files are written whole or not at all, and none before all models have been converted. warn
+// gets what is doubtful.
+func (c Convert) All(ctx context.Context, f *deploy.File, models []deploy.Model, warn func(string)) ([]Converted, error) {
+	type made struct {
+		Converted
+		graph *graph.Graph
+	}
+	var all []made
+	var problems []error
+	for i := range models {
+		m := &models[i]
+		for j := range m.Graphs {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			g, report, err := c.one(f, m, &m.Graphs[j], warn)
+			if err != nil {
+				problems = append(problems, err)
+				continue
+			}
+			all = append(all, made{Converted{
+				Model: m.Name, Path: ModelPath(f, m, &m.Graphs[j], c.Output), Report: report,
+				Quantized: m.Graphs[j].Quantize && !c.stat(f), Stat: c.stat(f),
+			}, g})
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	var done []Converted
+	for _, m := range all {
+		if err := os.MkdirAll(filepath.Dir(m.Path), 0o777); err != nil {
+			return done, err
+		}
+		if err := atomicfile.Write(m.Path, func(w io.Writer) error { return onnx.Write(w, m.graph, onnx.WriteOptions{AsStored: true}) }); err != nil {
+			return done, err
+		}
+		if info, err := os.Stat(m.Path); err == nil {
+			m.Bytes = info.Size()
+		}
+		done = append(done, m.Converted)
+	}
+	return done, nil
+}
+
+func (c Convert) stat(f *deploy.File) bool { return c.QuantizeStat || f.QuantizeStat }
+
+// one converts one graph.
+func (c Convert) one(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func(string)) (*graph.Graph, *convert.Report, error) {
+	read, err := readSource(f, m, g, warn)
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := options(f, m, g, warn)
+	if err != nil {
+		return nil, nil, err
+	}
+	o.QuantizeStat, o.Arithmetic, o.Strict = c.stat(f), c.Arithmetic, c.Strict
+	converted, report, err := convert.Convert(read, o)
+	if err != nil {
+		return nil, nil, deploy.Problem{File: f.Path, At: g.At, Text: fmt.Sprintf("model %s: %v", m.Name, err)}
+	}
+	if err := checkShapes(f, converted, g); err != nil {
+		return nil, nil, err
+	}
+	return converted, report, nil
+}
+
+// readSource reads a model as its framework wrote it.
+func readSource(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func(string)) (*graph.Graph, error) {
+	i := slices.IndexFunc(platforms, func(p platform) bool { return p.name == m.Platform })
+	if i < 0 {
+		return nil, deploy.Problem{File: f.Path, At: m.At, Text: fmt.Sprintf(
+			"model %s: models of %s cannot be read; those of %s can. Export the model to ONNX (for example with tf2onnx or torch.onnx.export), "+
+				"and write platform: onnx, the new model_file_path and its checksum", m.Name, m.Platform, readable())}
+	}
+	s := source{inputs: g.Inputs}
+	found, err := f.Find(m, m.File)
+	if err != nil {
+		return nil, err
+	}
+	s.model = found.Path
+	if found.Warning != nil {
+		warn(found.Warning.Error())
+	}
+	if m.Weights != nil {
+		if found, err = f.Find(m, *m.Weights); err != nil {
+			return nil, err
+		}
+		s.weights = found.Path
+	}
+	read, err := platforms[i].read(s)
+	if err != nil {
+		return nil, deploy.Problem{File: f.Path, At: m.File.At, Text: fmt.Sprintf("model %s: %v", m.Name, err)}
+	}
+	return read, nil
+}
+
+// options are what a deployment file says, for package convert.
+func options(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func(string)) (convert.Options, error) {
+	o := convert.Options{
+		Quantize: g.Quantize, Schema: g.Schema, ChangeConcatRanges: g.ChangeConcatRanges, QuantizeLargeWeights: g.LargeWeights,
+	}
+	for _, in := range g.Inputs {
+		o.Inputs = append(o.Inputs, convert.Input{Name: in.Name, Shape: in.Shape, Format: in.Format, Low: in.Range[0], High: in.Range[1]})
+	}
+	for _, out := range g.Outputs {
+		o.Outputs = append(o.Outputs, convert.Output{Name: out.Name, Format: out.Format})
+	}
+	for _, out := range g.Checks {
+		o.CheckTensors = append(o.CheckTensors, convert.Output{Name: out.Name, Format: out.Format})
+	}
+	ranges, err := readRanges(f, m, g, warn)
+	if err != nil || ranges == nil {
+		return o, err
+	}
+	o.Ranges = map[string]convert.Range{}
+	for _, r := range ranges {
+		o.Ranges[r.Name] = convert.Range{Min: r.Min, Max: r.Max}
+	}
+	return o, nil
+}
+
+// readRanges reads quantize_range_file; nil if there is none.
+func readRanges(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func(string)) ([]stat.Range, error) {
+	if g.Ranges == nil {
+		return nil, nil
+	}
+	found, err := f.Find(m, *g.Ranges)
+	if err != nil {
+		return nil, err
+	}
+	if found.Warning != nil {
+		warn(found.Warning.Error())
+	}
+	file, err := os.Open(found.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	ranges, warnings, err := stat.ReadRanges(file, found.Path)
+	for _, w := range warnings {
+		warn(w)
+	}
+	if err != nil {
+		return nil, deploy.Problem{File: f.Path, At: g.Ranges.At, Text: "quantize_range_file: " + err.Error()}
+	}
+	return ranges, nil
+}
+
+// checkShapes compares the shapes that the deployment file gives outputs with those they have. Shapes that differ only
+// in dimensions of 1 are the same numbers in the same order.
+func checkShapes(f *deploy.File, converted *graph.Graph, g *deploy.Graph) error {
+	var problems []error
+	for _, out := range outputsOf(g) {
+		v := converted.Value(out.Name)
+		if v == nil {
+			var names []string
+			for _, o := range converted.Outputs {
+				names = append(names, o.Name)
+			}
+			problems = append(problems, deploy.Problem{File: f.Path, At: out.At, Text: fmt.Sprintf(
+				"output_tensors: the converted model has no output %q%s", out.Name, suggest.DidYouMean(out.Name, names))})
+			continue
+		}
+		shape, known := v.Type.Shape.Known()
+		if !known {
+			continue
+		}
+		port := newPort(out.Name, out.Shape, out.Type, out.Format, "")
+		if !slices.Equal(withoutOnes(shape), withoutOnes(port.Shape)) {
+			have := shape
+			if port.ChannelsFirst && len(shape) == 4 {
+				have = []int{shape[0], shape[3], shape[1], shape[2]}
+			}
+			problems = append(problems, deploy.Problem{File: f.Path, At: out.ShapeAt, Text: fmt.Sprintf(
+				"output_shapes says that %q has the shape %s; with the given input_shapes it has %s", out.Name, dims(out.Shape), dims(have))})
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func withoutOnes(shape []int) []int {
+	return slices.DeleteFunc(slices.Clone(shape), func(n int) bool { return n == 1 })
+}

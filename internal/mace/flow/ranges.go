@@ -1,0 +1,123 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/octet-nn/octet/internal/mace/stat"
+	"github.com/octet-nn/octet/tensor"
+)
+
+// histogramBins is how many bins MACE's histograms have.
+const histogramBins = 2048
+
+// Collector logs the range of every layer of a float model, one line for each sample, in MACE's form. Layers that have
+// a range already get a histogram within it.
+type Collector struct {
+	session *Session
+	layers  []string
+	ranges  map[string]stat.Range
+	w       io.Writer
+	// Samples and Layers count what was logged.
+	Samples, Layers int
+}
+
+// Collect prepares to log a model's ranges on w. known are ranges of a range file; nil if there is none.
+func (m *Model) Collect(w io.Writer, known []stat.Range, threads int) (*Collector, error) {
+	if m.Quantized() {
+		return nil, fmt.Errorf("%s is quantized; ranges are collected from the float model. Convert it with --quantize_stat, or with quantize_stat: 1 in the deployment file", m.Path)
+	}
+	layers := m.Layers()
+	if len(layers) == 0 {
+		return nil, fmt.Errorf("%s has no operator with a float result, so there are no ranges to collect", m.Path)
+	}
+	s, err := m.Session(layers, threads)
+	if err != nil {
+		return nil, err
+	}
+	c := &Collector{session: s, layers: layers, ranges: map[string]stat.Range{}, w: w}
+	for _, r := range known {
+		c.ranges[r.Name] = r
+	}
+	return c, nil
+}
+
+// Close ends the collector's session.
+func (c *Collector) Close() error { return c.session.Close() }
+
+// Sample runs the model on one sample, logs the ranges and returns the outputs.
+func (c *Collector) Sample(ctx context.Context, inputs map[string]*tensor.Tensor) (map[string]Value, error) {
+	values, err := c.session.Run(ctx, inputs)
+	if err != nil {
+		return nil, err
+	}
+	c.Samples++
+	c.Layers = 0
+	for _, name := range c.layers {
+		v := values[name]
+		if v.Reals == nil || len(v.Reals) == 0 {
+			continue // integers: indices, shapes
+		}
+		c.Layers++
+		low, high := extremes(v.Reals)
+		if r, ok := c.known(name); ok && r.Min < r.Max {
+			err = stat.WriteHistogram(c.w, name, float32(r.Min), float32(r.Max), histogram(v.Reals, r.Min, r.Max))
+		} else {
+			err = stat.WriteLine(c.w, name, low, high)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
+// known is the range of a layer, whose name a range file may have with or without :0.
+func (c *Collector) known(name string) (stat.Range, bool) {
+	for _, spelling := range []string{name, name + ":0"} {
+		if r, ok := c.ranges[spelling]; ok {
+			return r, true
+		}
+	}
+	if n := len(name) - 2; n > 0 && name[n:] == ":0" {
+		r, ok := c.ranges[name[:n]]
+		return r, ok
+	}
+	return stat.Range{}, false
+}
+
+// extremes are the least and greatest of values, NaNs left out; both are NaN if there is nothing else.
+func extremes(values []float32) (low, high float32) {
+	low, high = float32(math.Inf(1)), float32(math.Inf(-1))
+	for _, v := range values {
+		low, high = min(low, notNaN(v, low)), max(high, notNaN(v, high))
+	}
+	if low > high {
+		nan := float32(math.NaN())
+		return nan, nan
+	}
+	return low, high
+}
+
+func notNaN(v, other float32) float32 {
+	if v != v {
+		return other
+	}
+	return v
+}
+
+// histogram counts values in equal bins between two limits; what is outside counts in the outer bins.
+func histogram(values []float32, low, high float64) []int64 {
+	counts := make([]int64, histogramBins)
+	width := (high - low) / histogramBins
+	for _, v := range values {
+		if v != v {
+			continue
+		}
+		bin := math.Floor((float64(v) - low) / width)
+		counts[int(min(max(bin, 0), histogramBins-1))]++
+	}
+	return counts
+}
