@@ -108,7 +108,7 @@ func lowerLayerNormalization(b *builder, n *graph.Node) (prepared, error) {
 				return reference(c) // broadcast in some other way
 			}
 		}
-		k := &kernel.LayerNormF32{Rows: rows, Size: size, Scale: spread(affine[0], size), Epsilon: o.Epsilon}
+		k := &kernel.LayerNormF32{Vector: c.program.vector, Rows: rows, Size: size, Scale: spread(affine[0], size), Epsilon: o.Epsilon}
 		if len(affine) > 1 {
 			k.Bias = spread(affine[1], size)
 		}

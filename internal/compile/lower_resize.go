@@ -67,6 +67,7 @@ func lowerResize(_ *builder, n *graph.Node) (prepared, error) {
 			return nil
 		}
 		k := kernel.NewBilinear(numeric.CoordinateTransform(o.CoordinateTransformation), batch, inHeight, inWidth, channels, outHeight, outWidth, scaleY, scaleX)
+		k.Vector = c.program.vector
 		y := c.out(0)
 		c.emit("bilinear", 0, func(m *runtime.Memory) runtime.Work {
 			if !integer {

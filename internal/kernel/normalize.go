@@ -52,6 +52,7 @@ func (k *InstanceNormF32) Run(out, in []float32, start, end int, scratch []byte)
 // LayerNormF32 normalizes each row of Size elements to mean 0 and variance 1, then scales and shifts its elements. The
 // output may be the same memory as the input. Its pieces are the rows.
 type LayerNormF32 struct {
+	Vector      Vector
 	Rows, Size  int
 	Scale, Bias []float32 // per element of a row; Bias may be nil
 	Epsilon     float32
@@ -64,17 +65,13 @@ func (k *LayerNormF32) Units() int { return k.Rows }
 func (k *LayerNormF32) Run(out, in []float32, start, end int) {
 	for row := start; row < end; row++ {
 		x, y := in[row*k.Size:][:k.Size], out[row*k.Size:][:k.Size]
-		mean, variance := 0.0, 0.0
-		for _, v := range x {
-			mean += float64(v)
-		}
-		mean /= float64(k.Size)
-		for _, v := range x {
-			d := float64(v) - mean
-			variance += float64(d * d)
-		}
+		sum, _ := k.Vector.moments(x, 0)
+		mean := sum / float64(k.Size)
+		_, variance := k.Vector.moments(x, mean)
 		factor := 1 / math.Sqrt(variance/float64(k.Size)+float64(k.Epsilon))
-		for i, v := range x {
+		done := k.Vector.normalize(y, x, k.Scale, k.Bias, mean, factor)
+		for i := done; i < len(x); i++ {
+			v := x[i]
 			n := float64((float64(v) - mean) * factor * float64(k.Scale[i]))
 			if k.Bias != nil {
 				n += float64(k.Bias[i])

@@ -29,13 +29,14 @@ func newLinearAxis(t numeric.CoordinateTransform, in, out int, scale float32) li
 // Bilinear is bilinear resizing of dense NHWC images, along x first, then y (numeric.Lerp). Its pieces are output
 // pixels.
 type Bilinear struct {
+	Vector                         Vector
 	batch, height, width, channels int // of the input
 	y, x                           linearAxis
 }
 
 // NewBilinear prepares a resize. The scales are the model's, or output size over input size.
 func NewBilinear(t numeric.CoordinateTransform, batch, inHeight, inWidth, channels, outHeight, outWidth int, scaleY, scaleX float32) *Bilinear {
-	return &Bilinear{batch, inHeight, inWidth, channels,
+	return &Bilinear{Vector{}, batch, inHeight, inWidth, channels,
 		newLinearAxis(t, inHeight, outHeight, scaleY), newLinearAxis(t, inWidth, outWidth, scaleX)}
 }
 
@@ -44,24 +45,44 @@ func (k *Bilinear) Units() int { return k.batch * len(k.y.low) * len(k.x.low) }
 
 // corners is where the four pixels around an output pixel start, and the weights along x and y.
 func (k *Bilinear) corners(unit int) (topLeft, topRight, bottomLeft, bottomRight int, wx, wy float32) {
-	ox := unit % len(k.x.low)
+	l := k.line(unit)
+	topLeft, topRight, bottomLeft, bottomRight, wx = l.corners(unit % len(k.x.low))
+	return topLeft, topRight, bottomLeft, bottomRight, wx, l.weight
+}
+
+// bilinearLine is what the output pixels of a line have in common.
+type bilinearLine struct {
+	k           *Bilinear
+	top, bottom int     // where the two input lines start
+	weight      float32 // of the bottom one
+}
+
+// line is that of an output pixel.
+func (k *Bilinear) line(unit int) bilinearLine {
 	unit /= len(k.x.low)
 	oy := unit % len(k.y.low)
 	image := unit / len(k.y.low) * k.height
-	top, bottom := (image+int(k.y.low[oy]))*k.width, (image+int(k.y.high[oy]))*k.width
-	left, right := int(k.x.low[ox]), int(k.x.high[ox])
-	c := k.channels
-	return (top + left) * c, (top + right) * c, (bottom + left) * c, (bottom + right) * c, k.x.weight[ox], k.y.weight[oy]
+	line := k.width * k.channels
+	return bilinearLine{k, (image + int(k.y.low[oy])) * line, (image + int(k.y.high[oy])) * line, k.y.weight[oy]}
+}
+
+func (l *bilinearLine) corners(ox int) (topLeft, topRight, bottomLeft, bottomRight int, wx float32) {
+	left, right := int(l.k.x.low[ox])*l.k.channels, int(l.k.x.high[ox])*l.k.channels
+	return l.top + left, l.top + right, l.bottom + left, l.bottom + right, l.k.x.weight[ox]
 }
 
 // RunF32 computes the pieces [start, end) of floats.
 func (k *Bilinear) RunF32(out, in []float32, start, end int) {
-	for unit := start; unit < end; unit++ {
-		tl, tr, bl, br, wx, wy := k.corners(unit)
-		dst := out[unit*k.channels:][:k.channels]
-		a, b, c, d := in[tl:][:len(dst)], in[tr:][:len(dst)], in[bl:][:len(dst)], in[br:][:len(dst)]
-		for i := range dst {
-			dst[i] = numeric.Lerp(numeric.Lerp(a[i], b[i], wx), numeric.Lerp(c[i], d[i], wx), wy)
+	for start < end {
+		l, ox := k.line(start), start%len(k.x.low)
+		for ; start < end && ox < len(k.x.low); ox++ {
+			tl, tr, bl, br, wx := l.corners(ox)
+			dst := out[start*k.channels:][:k.channels]
+			a, b, c, d := in[tl:][:len(dst)], in[tr:][:len(dst)], in[bl:][:len(dst)], in[br:][:len(dst)]
+			for i := k.Vector.bilinear(dst, a, b, c, d, wx, l.weight); i < len(dst); i++ {
+				dst[i] = numeric.Lerp(numeric.Lerp(a[i], b[i], wx), numeric.Lerp(c[i], d[i], wx), l.weight)
+			}
+			start++
 		}
 	}
 }

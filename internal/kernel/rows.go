@@ -182,7 +182,7 @@ func NewBilinearRow(by numeric.Interpolation, batch, inHeight, inWidth, channels
 		}
 		return a
 	}
-	return &BilinearRow{Bilinear{batch, inHeight, inWidth, channels, axis(inHeight, outHeight), axis(inWidth, outWidth)}, by, signed, lowest, highest}
+	return &BilinearRow{Bilinear{Vector{}, batch, inHeight, inWidth, channels, axis(inHeight, outHeight), axis(inWidth, outWidth)}, by, signed, lowest, highest}
 }
 
 // Units is how many pieces the work has.

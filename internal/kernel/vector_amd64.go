@@ -130,3 +130,27 @@ func (vectorKernel) interleave(elementBytes int, r *planesRun) {
 
 // lookup may be called only where cpu.BytePermutations says so.
 func (vectorKernel) lookup(r *codesRun) { lookupAVX512VBMI(r) }
+
+func (k vectorKernel) bilinear(r *cornersRun) {
+	if k == vectorAVX512 {
+		bilinearAVX512(r)
+	} else {
+		bilinearAVX2(r)
+	}
+}
+
+func (k vectorKernel) moments(r *momentsRun) {
+	if k == vectorAVX512 {
+		momentsAVX512(r)
+	} else {
+		momentsAVX2(r)
+	}
+}
+
+func (k vectorKernel) normalize(r *momentsRun) {
+	if k == vectorAVX512 {
+		normalizeAVX512(r)
+	} else {
+		normalizeAVX2(r)
+	}
+}

@@ -357,6 +357,43 @@ func TestVectorUnary(t *testing.T) {
 	})
 }
 
+func TestVectorLayerNorm(t *testing.T) {
+	forEachVector(t, func(t *testing.T, v Vector) {
+		for n := 1; n < 140; n++ {
+			r := random(uint64(n))
+			x, scale, bias := guardedFloats(t, randomFloats(r, 3*n)), guardedFloats(t, randomFloats(r, n)), guardedFloats(t, randomFloats(r, n))
+			if n%3 == 0 {
+				bias = nil
+			}
+			k := LayerNormF32{Rows: 3, Size: n, Scale: scale, Bias: bias, Epsilon: 1e-5}
+			want, got := make([]float32, 3*n), guardedFloats(t, make([]float32, 3*n))
+			k.Run(want, x, 0, 3)
+			k.Vector = v
+			k.Run(got, x, 0, 3)
+			for i, w := range want {
+				if math.Abs(float64(got[i])-float64(w)) > 1e-6 {
+					t.Fatalf("%d elements: element %d is %v, want %v", n, i, got[i], w)
+				}
+			}
+		}
+	})
+}
+
+func TestVectorBilinear(t *testing.T) {
+	forEachVector(t, func(t *testing.T, v Vector) {
+		for channels := 1; channels < 70; channels++ {
+			in := guardedFloats(t, randomFloats(random(uint64(channels)), 2*3*4*channels))
+			k := NewBilinear(numeric.HalfPixel, 2, 3, 4, channels, 5, 7, 5.0/3, 7.0/4)
+			want, got := make([]float32, 2*5*7*channels), guardedFloats(t, make([]float32, 2*5*7*channels))
+			k.RunF32(want, in, 0, k.Units())
+			k.Vector = v
+			if k.RunF32(got, in, 0, k.Units()); !sameFloats(got, want) {
+				t.Fatalf("%d channels: %v, want %v", channels, got, want)
+			}
+		}
+	})
+}
+
 func TestVectorSoftmax(t *testing.T) {
 	forEachVector(t, func(t *testing.T, v Vector) {
 		for n := 1; n < 200; n++ {

@@ -32,6 +32,7 @@ var targets = []target{
 	{"pool_amd64", pools},
 	{"move_amd64", moves},
 	{"unary_amd64", unary},
+	{"rows_amd64", rows},
 }
 
 func main() {
