@@ -72,8 +72,8 @@ func OnCodes(n *graph.Node) string {
 			return none
 		}
 	case *op.Resize:
-		if o.Mode != op.ResizeNearest {
-			return "TensorFlow Lite interpolates codes in another way"
+		if t := o.CoordinateTransformation; o.Mode == op.ResizeLinear && t != op.HalfPixel && t != op.Asymmetric && t != op.AlignCorners {
+			return "TensorFlow Lite has no such positions"
 		}
 	case *op.Clip:
 		low, high, ok := o.Bounds(n)

@@ -202,6 +202,12 @@ func smalls() []small {
 	add(small{name: "integer leaky relu", op: &op.LeakyRelu{Alpha: 0.1}, in: []int{256}, codes: inputCodes, out: outputCodes})
 	add(small{name: "integer clip", op: &op.Clip{}, in: []int{256}, others: []*tensor.Tensor{scalar(-1), scalar(2)}, codes: inputCodes, out: inputCodes})
 	add(small{name: "requantize", op: &op.Requantize{}, in: []int{256}, codes: inputCodes, out: outputCodes})
+	for _, t := range []op.CoordinateTransform{op.HalfPixel, op.Asymmetric, op.AlignCorners} {
+		add(small{name: "integer resize " + t.String(), op: &op.Resize{Mode: op.ResizeLinear, CoordinateTransformation: t}, in: []int{1, 3, 4, 5}, others: []*tensor.Tensor{nil, nil, ints(1, 3, 8, 7)}, codes: inputCodes, out: inputCodes})
+		add(small{name: "integer resize up " + t.String(), op: &op.Resize{Mode: op.ResizeLinear, CoordinateTransformation: t}, in: []int{1, 3, 4, 6}, others: []*tensor.Tensor{nil, nil, ints(1, 3, 8, 12)}, codes: inputCodes, out: inputCodes})
+		add(small{name: "integer resize down " + t.String(), op: &op.Resize{Mode: op.ResizeLinear, CoordinateTransformation: t}, in: []int{1, 3, 13, 9}, others: []*tensor.Tensor{nil, nil, ints(1, 3, 4, 5)}, codes: inputCodes, out: inputCodes})
+	}
+	add(small{name: "integer resize nearest", op: &op.Resize{Mode: op.ResizeNearest, CoordinateTransformation: op.HalfPixel, Nearest: op.RoundPreferCeil}, in: []int{1, 3, 4, 5}, others: []*tensor.Tensor{nil, nil, ints(1, 3, 8, 7)}, codes: inputCodes, out: inputCodes})
 	add(small{name: "integer pad", op: &op.Pad{}, in: []int{2, 3}, others: []*tensor.Tensor{ints(0, 1, 2, 0)}, codes: inputCodes, out: inputCodes})
 	add(small{name: "integer transpose", op: &op.Transpose{Perm: []int{1, 0}}, in: []int{20, 30}, codes: inputCodes, out: inputCodes})
 	return list

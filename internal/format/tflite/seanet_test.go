@@ -2,6 +2,7 @@ package tflite
 
 import (
 	"archive/zip"
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
@@ -21,21 +22,7 @@ import (
 // TestSeanet runs the single-operator models of 16-bit activations that TensorFlow Lite for Microcontrollers tests its
 // kernels with: the suite of the row tflite16x8.
 func TestSeanet(t *testing.T) {
-	archive, err := zip.OpenReader(testdata.Shared(t, "golden", "tflm_seanet_int16.zip"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer archive.Close()
-	files := map[string][]byte{}
-	for _, f := range archive.File {
-		r, err := f.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if files[f.Name], err = io.ReadAll(r); err != nil {
-			t.Fatal(err)
-		}
-	}
+	files := seanetFiles(t)
 	passed, unlike := map[string]int{}, map[numeric.Arithmetic]int{}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if !strings.HasSuffix(name, ".tflite") {
@@ -62,6 +49,50 @@ func TestSeanet(t *testing.T) {
 			t.Errorf("all models pass in the row %s too", row)
 		}
 	}
+}
+
+// Models of 16-bit activations stay the same when they are written again.
+func TestSeanetWrittenAgain(t *testing.T) {
+	files := seanetFiles(t)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if !strings.HasSuffix(name, ".tflite") {
+			continue
+		}
+		g, err := Read(files[name], Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again bytes.Buffer
+		if err := Write(&again, g); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		files[name] = again.Bytes()
+		if err := runSeanet(t, files, strings.TrimSuffix(name, ".tflite"), numeric.TFLite16x8); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// seanetFiles are the files of the archive by name.
+func seanetFiles(t *testing.T) map[string][]byte {
+	t.Helper()
+	archive, err := zip.OpenReader(testdata.Shared(t, "golden", "tflm_seanet_int16.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	files := map[string][]byte{}
+	for _, f := range archive.File {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files[f.Name], err = io.ReadAll(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
 }
 
 // runSeanet runs one model by reference, in a row of the arithmetics, and compares its result with the one recorded.
