@@ -49,6 +49,10 @@ func TestRowsOfArithmetic(t *testing.T) {
 					w := s.constant(s.codes(tensor.Int8, 3, 3, 1, 10), perChannel(10, 3))
 					return s.integer(&op.Conv{Layout: op.NHWC, Filter: op.HWIO, Group: 10, Dilations: []int{2, 2}}, dtype, 0.2, zero, image(s), w)
 				},
+				"ConvTranspose": func(s *sketch) *graph.Value {
+					w := s.constant(s.codes(tensor.Int8, 4, 3, 3, 10), perChannel(4, 0))
+					return s.integer(&op.ConvTranspose{Layout: op.NHWC, Filter: op.OHWI, Strides: []int{2, 1}}, dtype, 0.3, zero, image(s), w)
+				},
 				"Gemm": func(s *sketch) *graph.Value {
 					x := s.input(dtype, graph.PerTensor(0.1, zero), 1, 40)
 					w := s.constant(s.codes(tensor.Int8, 7, 40), graph.PerTensor(0.02, 0))
