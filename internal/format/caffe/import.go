@@ -1,9 +1,9 @@
 // Package caffe reads networks of Caffe: a .prototxt file with the layers and a .caffemodel file with their weights.
 //
 // Layers become operators with the semantics of ONNX, channels first. A network is read as it is used, in the phase TEST:
-// what belongs to training (data layers, losses, accuracy, layers that are included in the phase TRAIN only) is left out,
-// and a data layer that remains becomes an input. Layers that write over their input are given a value of their own; the
-// last value has the blob's name. Batch normalization uses the stored statistics. Layers that have no counterpart stay
+// what belongs to training (losses, accuracy, layers that are included in the phase TRAIN only) is left out, and a data
+// layer becomes an input. Where several layers write one blob, the last value has its name and the ones before it are
+// called blob#0, blob#1, …, as MACE calls them. Batch normalization uses the stored statistics. Layers that have no counterpart stay
 // in the graph by their type.
 package caffe
 
@@ -64,7 +64,7 @@ func Read(structure, weights []byte, o Options) (*graph.Graph, error) {
 		return nil, format.InFile(err, o.Weights)
 	}
 	im := &importer{limits: limits, options: o, weights: blobs, blobs: map[string]*graph.Value{}, names: map[string]int{},
-		dropped: map[string]bool{}, last: map[string]int{}, read: map[string]bool{}, graph: &graph.Graph{Name: net.text("name")}}
+		dropped: map[string]bool{}, last: map[string]int{}, writes: map[string]int{}, read: map[string]bool{}, graph: &graph.Graph{Name: net.text("name")}}
 	if im.facts, err = op.Infer(&graph.Graph{}); err != nil {
 		return nil, err
 	}
@@ -104,6 +104,7 @@ type importer struct {
 	blobs    map[string]*graph.Value // by name: the value that a blob has now
 	names    map[string]int          // of values: how many were derived from it
 	last     map[string]int          // the last layer that writes a blob
+	writes   map[string]int          // how many layers wrote a blob so far
 	dropped  map[string]bool         // blobs that only training has: labels, and what is computed of them
 	read     map[string]bool         // names of values that a layer reads
 	priors   int                     // numbers made by PriorBox layers
@@ -138,7 +139,7 @@ func (im *importer) run(net *message) {
 	for _, key := range []string{"layer", "layers"} {
 		for _, m := range net.messages(key) {
 			l := newLayer(im, m)
-			if l.inTest() && im.checkNames(l) {
+			if l.inTest() && im.checkNames(l) && !l.idle() {
 				layers = append(layers, l)
 			}
 		}
@@ -287,8 +288,9 @@ func (im *importer) layer(i int, l *layer) {
 		tops[top] = true
 		name := top
 		if im.last[top] != i {
-			name = im.fresh(top + "/" + l.name)
+			name = im.fresh(top + "#" + strconv.Itoa(im.writes[top]))
 		}
+		im.writes[top]++
 		l.out = append(l.out, &graph.Value{Name: name})
 	}
 	if err := r.build(l); err != nil {

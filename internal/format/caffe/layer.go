@@ -68,6 +68,11 @@ func (l *layer) inTest() bool {
 	return !slices.ContainsFunc(exclude, meets)
 }
 
+// idle reports whether the layer does nothing to the blob that it writes over.
+func (l *layer) idle() bool {
+	return (l.kind == "Dropout" || l.kind == "Split") && len(l.tops) == 1 && slices.Equal(l.bottoms, l.tops)
+}
+
 // params is a message with a layer's parameters. What is wrong with them is kept.
 type params struct {
 	key      string

@@ -50,12 +50,13 @@ layer { name: "cut" type: "Slice" bottom: "label" top: "l1" top: "l2" slice_para
 layer { name: "in" type: "Power" bottom: "data" top: "data" power_param { scale: 2 } }
 layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 2 } }
 layer { name: "relu" type: "ReLU" bottom: "ip" top: "ip" }
-layer { name: "drop" type: "Dropout" bottom: "ip" top: "ip" exclude { phase: TEST } }
+layer { name: "drop" type: "Dropout" bottom: "ip" top: "ip" }
+layer { name: "noise" type: "Noise" bottom: "ip" top: "ip" exclude { phase: TEST } }
 layer { name: "staged" type: "Dropout" bottom: "ip" top: "ip2" include { stage: "special" } }
 layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" include { phase: TEST } }
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "l1" top: "loss" }
 layer { name: "another" type: "CenterLoss" bottom: "ip" bottom: "l2" top: "loss2" }
-`, false, "Mul(data) in/scaled; Identity(in/scaled) data/in; Flatten(data/in) ip/flat; Gemm(ip/flat) ip/ip; Relu(ip/ip) ip"},
+`, false, "Mul(data) in/scaled; Identity(in/scaled) data#0; Flatten(data#0) ip/flat; Gemm(ip/flat) ip#0; Relu(ip#0) ip"},
 		"old": {`
 name: 'old' # comment
 input: "data"
@@ -63,7 +64,7 @@ input_dim: 10, input_dim: 3; input_dim: 1 input_dim: 1
 layers { name: "ip" type: INNER_PRODUCT bottom: "data" top: "ip" blobs_lr: 1 blobs_lr: 2. inner_product_param { num_output: 2 } }
 layers { name: "relu" type: RELU bottom: "ip" top: "ip" }
 layers { name: "loss" type: SOFTMAX_LOSS bottom: "ip" bottom: "label" }
-`, true, "Flatten(data) ip/flat; Gemm(ip/flat) ip/ip; Relu(ip/ip) ip"},
+`, true, "Flatten(data) ip/flat; Gemm(ip/flat) ip#0; Relu(ip#0) ip"},
 	} {
 		weights := weightsFile(c.old, w...)
 		if !IsStructure([]byte(c.text)) || !IsWeights(weights) {
@@ -233,8 +234,11 @@ func FuzzStructure(f *testing.F) {
 		structure, _ := sharedFiles(f, name)
 		f.Add(structure)
 	}
+	for _, c := range layerCases {
+		f.Add([]byte(c.file()))
+	}
 	f.Add([]byte("layer < a: [1, {b: 'x' \"y\"}]; > # c\ninput_dim: -1"))
-	weights := weightsFile(false, weight{"conv1", []int{1, 1, 1, 1}, []float32{1}})
+	weights := weightsFile(false, weight{"l", []int{2, 1, 1, 2}, []float32{1, 2, 3, 4}}, weight{"l", []int{2}, []float32{1, 2}}, weight{"l", []int{1}, []float32{1}})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if g, err := Read(data, weights, Options{}); err == nil {
 			if err := g.Check(); err != nil {

@@ -45,6 +45,13 @@ var rows = map[string]row{
 	"ShuffleChannel":       {1, 1, shuffleChannel, nil, false},
 	"PriorBox":             {2, 2, priorBox, nil, false},
 	"Interp":               {1, 2, interp, nil, false},
+	"Clip":                 {1, 1, clip, nil, false},
+	"Swish":                {1, 1, swish, nil, false},
+	"MVN":                  {1, 1, meanVariance, nil, false},
+	"ArgMax":               {1, 1, argMax, nil, false},
+	"Reduction":            {1, 1, reduction, nil, false},
+	"Tile":                 {1, 1, tile, nil, false},
+	"Axpy":                 {3, 3, axpy, nil, false},
 	"Upsample":             {1, 1, upsample, nil, false},
 
 	"Input":         {data: inputLayer},
