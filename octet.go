@@ -97,8 +97,8 @@ func read(fsys fs.FS, name string, weights fs.FS, o LoadOptions) (*Model, error)
 	if err != nil {
 		return nil, err
 	}
-	if tflite.IsTFLite(data) {
-		return &Model{graph: g, path: name, size: int64(len(data))}, nil // its quantized operators are typed already
+	if tflite.IsTFLite(data) && g.Metadata[MetadataArithmetic] != numeric.ONNX.String() {
+		return &Model{graph: g, path: name, size: int64(len(data))}, nil // what its kernels compute on codes is typed already
 	}
 	if err := toTyped(g); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -157,7 +157,16 @@ func toTyped(g *graph.Graph) error {
 	if err := rewrite.Simplify(g, rewrite.SimplifyOptions{}); err != nil {
 		return err
 	}
-	if _, err := rewrite.Absorb(g, rewrite.AbsorbOptions{Arithmetic: arithmetic}); err != nil {
+	options := rewrite.AbsorbOptions{Arithmetic: arithmetic}
+	if arithmetic == numeric.TFLite || arithmetic == numeric.TFLite16x8 {
+		options.Float = map[*graph.Node]string{}
+		for _, n := range g.Nodes {
+			if why := tflite.OnCodes(n); why != "" {
+				options.Float[n] = why
+			}
+		}
+	}
+	if _, err := rewrite.Absorb(g, options); err != nil {
 		return err
 	}
 	quantize.RoundBy(g, arithmetic)

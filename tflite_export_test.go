@@ -209,6 +209,11 @@ func TestQuantizedForTFLiteGivesTheSameBytes(t *testing.T) {
 					want := answersOf(t, q, named)
 					back, file := saved(t, q, "m.tflite")
 					again := answersOf(t, back, named)
+					asONNX := want
+					if codes {
+						other, _ := saved(t, q, "m.onnx")
+						asONNX = answersOf(t, other, named)
+					}
 					for i, b := range stock.Run(t, file, inputs, len(q.Outputs())) {
 						v := q.Outputs()[i]
 						got, err := tensor.FromBytes(v.DType, want[v.Name].Shape(), b)
@@ -217,6 +222,35 @@ func TestQuantizedForTFLiteGivesTheSameBytes(t *testing.T) {
 						}
 						requireSame(t, "TensorFlow Lite", v.Name, got, want[v.Name], 1e-5)
 						requireSame(t, "the file", v.Name, again[v.Name], want[v.Name], 1e-5)
+						requireSame(t, "the file as ONNX", v.Name, asONNX[v.Name], want[v.Name], 1e-5)
+					}
+				}
+			})
+		}
+	}
+}
+
+// Models that are rounded as ONNX Runtime does keep doing so through a TensorFlow Lite file, whose metadata says so.
+func TestONNXModelsThroughTFLite(t *testing.T) {
+	for _, scheme := range []string{"int8", "int8-per-tensor", "uint8", "dynamic"} {
+		for _, name := range []string{"onnx/resnet20_cifar10.onnx", "onnx/mnist_cnn_pytorch.onnx", "onnx/squeezenet1.1_fp32.onnx"} {
+			t.Run(scheme+"_"+filepath.Base(name), func(t *testing.T) {
+				model, err := Load(testdata.Shared(t, strings.Split(name, "/")...), LoadOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				named, _ := inputsOf(model)
+				q, _, err := model.Quantize(context.Background(), SliceSamples(Sample{ID: "0", Inputs: named}), QuantizeOptions{Scheme: scheme, Method: "min-max"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := answersOf(t, q, named)
+				there, _ := saved(t, q, "m.tflite")
+				back, _ := saved(t, there, "m.onnx")
+				for who, m := range map[string]*Model{"the .tflite": there, "the .onnx of the .tflite": back} {
+					got := answersOf(t, m, named)
+					for _, v := range q.Outputs() {
+						requireSame(t, who, v.Name, got[v.Name], want[v.Name], 0)
 					}
 				}
 			})

@@ -13,6 +13,8 @@ import (
 // gemmInt8Assembly is the rows of gemmInt8Table that are written in assembly, best first.
 func gemmInt8Assembly() []gemmInt8Row {
 	return []gemmInt8Row{
+		{Name: "qx8s8_gemm_32x32c64__amx", Tier: cpu.AMX, MR: 12, NR: 32, KR: 4,
+			Words: func(depth int) int { return 4 * depth }, Pack: pack32c4, tile: tileAVX512VNNI, requantizes: true, masks: true, amx: amxAssembly},
 		{Name: "qu8s8_gemm_12x32c4__avx512vnni", Tier: cpu.AVX512VNNI, MR: 12, NR: 32, KR: 4,
 			Words: func(depth int) int { return 4 * depth }, Pack: pack32c4, tile: tileAVX512VNNI, requantizes: true, masks: true},
 		{Name: "qu8s8_gemm_6x16c4__avxvnni", Tier: cpu.AVXVNNI, MR: 6, NR: 16, KR: 4,
@@ -73,6 +75,23 @@ func (r *gemmInt8Row) run(t *tileInt8) {
 		}
 	default:
 		tile4x12(t)
+	}
+}
+
+func (t *amxTile) run() {
+	if t.signed {
+		amxProductSigned(t)
+	} else {
+		amxProduct(t)
+	}
+}
+
+// finishAMX makes of sums in acc what a tile makes of its own.
+func finishAMX(t *tileInt8) {
+	if t.columns > 16 {
+		finishInt8AVX512x12x32(t)
+	} else {
+		finishInt8AVX512x12x16(t)
 	}
 }
 

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"encoding/binary"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,8 +30,18 @@ var (
 	byteLine = regexp.MustCompile(`(?m)^\t(BYTE \$0x[0-9a-f]{2}(?:; BYTE \$0x[0-9a-f]{2})*) // (.*)$`)
 	byteCode = regexp.MustCompile(`0x[0-9a-f]{2}`)
 	register = regexp.MustCompile(`%([xyz])mm(\d+)`)
+	tile     = regexp.MustCompile(`%tmm(\d)`)
+	memory   = regexp.MustCompile(`(0x[0-9a-f]+)?\(%(r\w+)(?:,%(r\w+),1)?\)`)
 	listed   = regexp.MustCompile(`(?m)^ +[0-9a-f]+:\t(?:\{vex\} )?(\S+) *([^\n]*?) *$`)
 )
+
+// generalName is what Go's assembler calls a register.
+func generalName(register string) string {
+	if register[1] >= '0' && register[1] <= '9' {
+		return strings.ToUpper(register)
+	}
+	return strings.ToUpper(register[1:])
+}
 
 // Instructions written as bytes are what their comments say, by the word of another disassembler.
 func TestBytesAreTheInstructionsTheyClaim(t *testing.T) {
@@ -77,8 +88,17 @@ func TestBytesAreTheInstructionsTheyClaim(t *testing.T) {
 	}
 	var got []string
 	for _, m := range listed.FindAllStringSubmatch(string(out), -1) {
-		operands := register.ReplaceAllStringFunc(m[2], func(r string) string { return strings.ToUpper(r[1:2]) + r[4:] })
-		got = append(got, strings.ToUpper(m[1])+" "+strings.ReplaceAll(operands, ",", ", "))
+		operands := memory.ReplaceAllStringFunc(m[2], func(s string) string {
+			part := memory.FindStringSubmatch(s)
+			displacement, _ := strconv.ParseInt(part[1], 0, 64) // none is 0
+			if part[3] == "" {
+				return "(" + generalName(part[2]) + ")"
+			}
+			return fmt.Sprintf("%d(%s)(%s*1)", displacement, generalName(part[2]), generalName(part[3]))
+		})
+		operands = tile.ReplaceAllString(operands, "T$1")
+		operands = register.ReplaceAllStringFunc(operands, func(r string) string { return strings.ToUpper(r[1:2]) + r[4:] })
+		got = append(got, strings.TrimSpace(strings.ToUpper(m[1])+" "+strings.ReplaceAll(operands, ",", ", ")))
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		for i := range min(len(got), len(want)) {

@@ -55,7 +55,7 @@ func (s Set) PackDepthwiseInt8(w Int8Weights) *PackedDepthwiseInt8 {
 		}
 		return int16(v - w.zeroPoint(channel))
 	})
-	p.strips = newDepthwiseStrips(s.tier, p, w.Height*w.Width)
+	p.strips = newDepthwiseStrips(s.tier, p, w.Height, w.Width)
 	return p
 }
 
@@ -80,7 +80,8 @@ func packDepthwise[T int16 | float32](dst []T, f *Filter, weight func(at, channe
 }
 
 // DepthwiseInt8 is a convolution in which every output channel sees one input channel: output channel c sees input
-// channel c/multiplier. What lies outside the image is the input's zero point. Its pieces are output pixels.
+// channel c/multiplier. What lies outside the image is the input's zero point. Its pieces are output pixels, of all
+// channels or of some.
 type DepthwiseInt8 struct {
 	Weights   *PackedDepthwiseInt8
 	Window    Window
@@ -90,7 +91,12 @@ type DepthwiseInt8 struct {
 }
 
 // Units is how many pieces the work has.
-func (d *DepthwiseInt8) Units() int { return d.Window.pixels() }
+func (d *DepthwiseInt8) Units() int {
+	if d.hasStrips() {
+		return d.Window.pixels() * (len(d.Weights.strips.groups) - 1)
+	}
+	return d.Window.pixels()
+}
 
 // Scratch is how many bytes of scratch Run needs.
 func (d *DepthwiseInt8) Scratch() int {
@@ -177,7 +183,7 @@ func (s Set) PackDepthwiseF32(w F32Weights) *PackedDepthwiseF32 {
 // Bytes is the memory that the packed weights take.
 func (p *PackedDepthwiseF32) Bytes() int { return 4 * (len(p.weights) + len(p.strips.weights)) }
 
-// DepthwiseF32 is the float form of DepthwiseInt8. Its pieces are output pixels.
+// DepthwiseF32 is the float form of DepthwiseInt8, with the same pieces.
 type DepthwiseF32 struct {
 	Weights  *PackedDepthwiseF32
 	Window   Window
@@ -185,7 +191,12 @@ type DepthwiseF32 struct {
 }
 
 // Units is how many pieces the work has.
-func (d *DepthwiseF32) Units() int { return d.Window.pixels() }
+func (d *DepthwiseF32) Units() int {
+	if d.hasStrips() {
+		return d.Window.pixels() * (len(d.Weights.strips.groups) - 1)
+	}
+	return d.Window.pixels()
+}
 
 // Scratch is how many bytes of scratch Run needs.
 func (d *DepthwiseF32) Scratch() int {

@@ -30,24 +30,69 @@ const (
 	stripAVX2
 )
 
-// run makes a block of a strip. The micro-kernels are called by name, not through a variable, so that the compiler
-// knows that the strip does not escape.
-func (b *depthwiseBlock) run(kernel stripKernel, s *depthwiseStrip) {
+// run makes a block of a strip, along columns if the stride is not 0. The micro-kernels are called by name, not through
+// a variable, so that the compiler knows that the strip does not escape.
+func (b *depthwiseBlock) run(kernel stripKernel, stride int, s *depthwiseStrip) {
 	switch {
 	case kernel == stripAVX2 && b.width == 32:
 		depthwiseInt8AVX2x32(s)
 	case kernel == stripAVX2:
 		depthwiseInt8AVX2x16(s)
-	case b.width == 64 && b.masked:
-		depthwiseInt8AVX512VNNIx64Masked(s)
 	case b.width == 64:
-		depthwiseInt8AVX512VNNIx64(s)
-	case b.width == 32 && b.masked:
-		depthwiseInt8AVX512VNNIx32Masked(s)
+		b.run64(stride, s)
 	case b.width == 32:
+		b.run32(stride, s)
+	default:
+		b.run16(stride, s)
+	}
+}
+
+func (b *depthwiseBlock) run64(stride int, s *depthwiseStrip) {
+	switch {
+	case b.masked && stride == 1:
+		depthwiseInt8AVX512VNNIx64MaskedColumns1(s)
+	case b.masked && stride == 2:
+		depthwiseInt8AVX512VNNIx64MaskedColumns2(s)
+	case b.masked:
+		depthwiseInt8AVX512VNNIx64Masked(s)
+	case stride == 1:
+		depthwiseInt8AVX512VNNIx64Columns1(s)
+	case stride == 2:
+		depthwiseInt8AVX512VNNIx64Columns2(s)
+	default:
+		depthwiseInt8AVX512VNNIx64(s)
+	}
+}
+
+func (b *depthwiseBlock) run32(stride int, s *depthwiseStrip) {
+	switch {
+	case b.masked && stride == 1:
+		depthwiseInt8AVX512VNNIx32MaskedColumns1(s)
+	case b.masked && stride == 2:
+		depthwiseInt8AVX512VNNIx32MaskedColumns2(s)
+	case b.masked:
+		depthwiseInt8AVX512VNNIx32Masked(s)
+	case stride == 1:
+		depthwiseInt8AVX512VNNIx32Columns1(s)
+	case stride == 2:
+		depthwiseInt8AVX512VNNIx32Columns2(s)
+	default:
 		depthwiseInt8AVX512VNNIx32(s)
+	}
+}
+
+func (b *depthwiseBlock) run16(stride int, s *depthwiseStrip) {
+	switch {
+	case b.masked && stride == 1:
+		depthwiseInt8AVX512VNNIx16MaskedColumns1(s)
+	case b.masked && stride == 2:
+		depthwiseInt8AVX512VNNIx16MaskedColumns2(s)
 	case b.masked:
 		depthwiseInt8AVX512VNNIx16Masked(s)
+	case stride == 1:
+		depthwiseInt8AVX512VNNIx16Columns1(s)
+	case stride == 2:
+		depthwiseInt8AVX512VNNIx16Columns2(s)
 	default:
 		depthwiseInt8AVX512VNNIx16(s)
 	}

@@ -9,30 +9,90 @@ package kernel
 //go:noescape
 func depthwiseInt8AVX512VNNIx16(s *depthwiseStrip)
 
+// depthwiseInt8AVX512VNNIx16Columns1 makes 16 channels of every pixel of a strip. The window is 3×3, the stride 1.
+//
+//go:noescape
+func depthwiseInt8AVX512VNNIx16Columns1(s *depthwiseStrip)
+
+// depthwiseInt8AVX512VNNIx16Columns2 makes 16 channels of every pixel of a strip. The window is 3×3, the stride 2.
+//
+//go:noescape
+func depthwiseInt8AVX512VNNIx16Columns2(s *depthwiseStrip)
+
 // depthwiseInt8AVX512VNNIx16Masked makes the channels of the strip's mask, up to 16, of every pixel of a strip.
 //
 //go:noescape
 func depthwiseInt8AVX512VNNIx16Masked(s *depthwiseStrip)
+
+// depthwiseInt8AVX512VNNIx16MaskedColumns1 makes the channels of the strip's mask, up to 16, of every pixel of a strip. The window is 3×3, the stride 1.
+//
+//go:noescape
+func depthwiseInt8AVX512VNNIx16MaskedColumns1(s *depthwiseStrip)
+
+// depthwiseInt8AVX512VNNIx16MaskedColumns2 makes the channels of the strip's mask, up to 16, of every pixel of a strip. The window is 3×3, the stride 2.
+//
+//go:noescape
+func depthwiseInt8AVX512VNNIx16MaskedColumns2(s *depthwiseStrip)
 
 // depthwiseInt8AVX512VNNIx32 makes 32 channels of every pixel of a strip.
 //
 //go:noescape
 func depthwiseInt8AVX512VNNIx32(s *depthwiseStrip)
 
+// depthwiseInt8AVX512VNNIx32Columns1 makes 32 channels of every pixel of a strip. The window is 3×3, the stride 1.
+//
+//go:noescape
+func depthwiseInt8AVX512VNNIx32Columns1(s *depthwiseStrip)
+
+// depthwiseInt8AVX512VNNIx32Columns2 makes 32 channels of every pixel of a strip. The window is 3×3, the stride 2.
+//
+//go:noescape
+func depthwiseInt8AVX512VNNIx32Columns2(s *depthwiseStrip)
+
 // depthwiseInt8AVX512VNNIx32Masked makes the channels of the strip's mask, up to 32, of every pixel of a strip.
 //
 //go:noescape
 func depthwiseInt8AVX512VNNIx32Masked(s *depthwiseStrip)
+
+// depthwiseInt8AVX512VNNIx32MaskedColumns1 makes the channels of the strip's mask, up to 32, of every pixel of a strip. The window is 3×3, the stride 1.
+//
+//go:noescape
+func depthwiseInt8AVX512VNNIx32MaskedColumns1(s *depthwiseStrip)
+
+// depthwiseInt8AVX512VNNIx32MaskedColumns2 makes the channels of the strip's mask, up to 32, of every pixel of a strip. The window is 3×3, the stride 2.
+//
+//go:noescape
+func depthwiseInt8AVX512VNNIx32MaskedColumns2(s *depthwiseStrip)
 
 // depthwiseInt8AVX512VNNIx64 makes 64 channels of every pixel of a strip.
 //
 //go:noescape
 func depthwiseInt8AVX512VNNIx64(s *depthwiseStrip)
 
+// depthwiseInt8AVX512VNNIx64Columns1 makes 64 channels of every pixel of a strip. The window is 3×3, the stride 1.
+//
+//go:noescape
+func depthwiseInt8AVX512VNNIx64Columns1(s *depthwiseStrip)
+
+// depthwiseInt8AVX512VNNIx64Columns2 makes 64 channels of every pixel of a strip. The window is 3×3, the stride 2.
+//
+//go:noescape
+func depthwiseInt8AVX512VNNIx64Columns2(s *depthwiseStrip)
+
 // depthwiseInt8AVX512VNNIx64Masked makes the channels of the strip's mask, up to 64, of every pixel of a strip.
 //
 //go:noescape
 func depthwiseInt8AVX512VNNIx64Masked(s *depthwiseStrip)
+
+// depthwiseInt8AVX512VNNIx64MaskedColumns1 makes the channels of the strip's mask, up to 64, of every pixel of a strip. The window is 3×3, the stride 1.
+//
+//go:noescape
+func depthwiseInt8AVX512VNNIx64MaskedColumns1(s *depthwiseStrip)
+
+// depthwiseInt8AVX512VNNIx64MaskedColumns2 makes the channels of the strip's mask, up to 64, of every pixel of a strip. The window is 3×3, the stride 2.
+//
+//go:noescape
+func depthwiseInt8AVX512VNNIx64MaskedColumns2(s *depthwiseStrip)
 
 // depthwiseInt8AVX2x16 makes 16 channels of every pixel of a strip.
 //

@@ -10,7 +10,7 @@ type stripKernel uint8
 
 const stripNone stripKernel = iota
 
-func (b *depthwiseBlock) run(stripKernel, *depthwiseStrip) {
+func (b *depthwiseBlock) run(stripKernel, int, *depthwiseStrip) {
 	panic("kernel: there are no strips without assembly")
 }
 

@@ -27,6 +27,12 @@ type depthwiseStrip struct {
 	highest    uint32
 	signed     bool // the output's codes are s8
 	exact      bool // sums are wanted, not codes
+
+	// Of a kernel that goes along columns, instead of in, offsets, pixels and steps: the first visible code of three
+	// input lines, and bytes from one column to the next; padding is pad and 0. Columns before, in and after the image.
+	lines     [3]*byte
+	lineSteps [3]int
+	columns   [3]int
 }
 
 // depthwiseBlock is a run of channels that strips have in common. The last blocks of two may overlap.
@@ -44,19 +50,22 @@ type depthwiseStrips struct {
 	taps    int // of a step
 	steps   int
 	blocks  []depthwiseBlock
+	groups  []int // of blocks
 	weights []byte
+	columns []byte  // the weights of a 3×3 window by columns, or nil
 	sums    []int32 // per channel, the last block's padded to its width
 }
 
 const (
 	stripPixels   = 512 // the most that one strip has
 	maxStripWidth = 64  // the most channels of a block
-	sumPixels     = 16  // the most whose sums are kept
+	sumPixels     = 32  // the most whose sums are kept
 )
 
 // newDepthwiseStrips packs for the best row that the tier includes, that has the weights' range, and that has blocks
 // for so many channels.
-func newDepthwiseStrips(tier cpu.Tier, p *PackedDepthwiseInt8, taps int) depthwiseStrips {
+func newDepthwiseStrips(tier cpu.Tier, p *PackedDepthwiseInt8, height, width int) depthwiseStrips {
+	taps := height * width
 	if p.multiplier != 1 || taps == 0 {
 		return depthwiseStrips{}
 	}
@@ -70,8 +79,22 @@ func newDepthwiseStrips(tier cpu.Tier, p *PackedDepthwiseInt8, taps int) depthwi
 			continue
 		}
 		if blocks := stripBlocks(p.channels, row.Width, 16, row.Masked); blocks != nil {
-			s := depthwiseStrips{kernel: row.strip, tier: row.Tier, taps: row.Taps, steps: divideUp(taps, row.Taps), blocks: blocks}
-			s.pack(p, taps)
+			s := depthwiseStrips{kernel: row.strip, tier: row.Tier, taps: row.Taps, steps: divideUp(taps, row.Taps), blocks: blocks, groups: groupBlocks(blocks)}
+			s.weights = s.pack(p, func(step, i int) int {
+				if tap := step*s.taps + i; tap < taps {
+					return tap
+				}
+				return -1
+			})
+			if row.Taps == 4 && height == 3 && width == 3 {
+				s.columns = s.pack(p, func(column, line int) int {
+					if line < 3 {
+						return 3*line + column
+					}
+					return -1
+				})
+			}
+			s.sum(p)
 			return s
 		}
 	}
@@ -106,26 +129,27 @@ func stripBlocks(channels, widest, narrowest int, masked bool) []depthwiseBlock 
 	return blocks
 }
 
-func (s *depthwiseStrips) bytes() int { return len(s.weights) + 4*len(s.sums) }
+func (s *depthwiseStrips) bytes() int { return len(s.weights) + len(s.columns) + 4*len(s.sums) }
 
 // pack orders each block's weights as step, quarter of each 16 channels, 16 channels, channel of the quarter, tap of
-// the step. That is how interleaving the codes of a step's taps orders them; see the generator.
-func (s *depthwiseStrips) pack(p *PackedDepthwiseInt8, taps int) {
+// the step. That is how interleaving the codes of a step's taps orders them; see the generator. tap is the i-th tap of a
+// step; it is negative where there are no more.
+func (s *depthwiseStrips) pack(p *PackedDepthwiseInt8, tap func(step, i int) int) (packed []byte) {
 	for i := range s.blocks {
 		b := &s.blocks[i]
-		b.weights = len(s.weights)
+		b.weights = len(packed)
 		for step := range s.steps {
 			for quarter := range 4 {
 				for lane := 0; lane < b.width; lane += 16 {
 					for c := lane + 4*quarter; c < lane+4*quarter+4; c++ {
-						for tap := step * s.taps; tap < (step+1)*s.taps; tap++ {
+						for i := range s.taps {
 							w := int16(0)
-							if tap < taps && b.channel+c < p.channels {
-								w = p.weights[tap*p.channels+b.channel+c]
+							if t := tap(step, i); t >= 0 && b.channel+c < p.channels {
+								w = p.weights[t*p.channels+b.channel+c]
 							}
-							s.weights = append(s.weights, byte(w))
+							packed = append(packed, byte(w))
 							if s.taps == 2 {
-								s.weights = append(s.weights, byte(w>>8))
+								packed = append(packed, byte(w>>8))
 							}
 						}
 					}
@@ -133,6 +157,11 @@ func (s *depthwiseStrips) pack(p *PackedDepthwiseInt8, taps int) {
 			}
 		}
 	}
+	return packed
+}
+
+// sum adds up the weights of each channel.
+func (s *depthwiseStrips) sum(p *PackedDepthwiseInt8) {
 	last := s.blocks[len(s.blocks)-1]
 	s.sums = make([]int32, last.channel+last.width)
 	for i, w := range p.weights {
@@ -172,7 +201,7 @@ func (d *DepthwiseInt8) runStrips(out Destination, in []byte, start, end int, sc
 	// Assembly does not check: a slice that is too short panics here.
 	_ = in[(w.Batch*w.InHeight*w.InWidth-1)*w.InStride+w.Channels-1]
 	if out.Codes != nil {
-		_ = out.Codes[(end-1)*w.OutStride+w.Channels-1]
+		_ = out.Codes[w.lastPixel(end, p.groups)*w.OutStride+w.Channels-1]
 	}
 	perPixel := p.steps * p.taps
 	offsets := carve[int32](&scratch, stripPixels*perPixel)
@@ -189,33 +218,45 @@ func (d *DepthwiseInt8) runStrips(out Destination, in []byte, start, end int, sc
 	fixed, isFixed := newFixedTile(&d.Epilogue, p.tier, out)
 	fixed.sums = sums
 	var sumStarts [sumPixels]int
+	byColumns := p.columns != nil && w.DilationHeight == 1 && w.DilationWidth == 1 && w.StrideWidth <= 2
+	weights, stride := p.weights, 0
+	if byColumns {
+		weights, stride = p.columns, w.StrideWidth
+	}
 	var have stripWindow
 	for start < end {
-		want, line := w.strip(start, end)
-		if want != have {
+		pixel, group, most := w.stripUnit(start, end, p.groups)
+		want, line := w.strip(pixel, pixel+most)
+		if !byColumns && want != have {
 			w.stripOffsets(offsets, want, perPixel)
 			have = want
 		}
 		n := want.n
-		for i := range p.blocks {
-			b := &p.blocks[i]
+		for i := range p.blocks[p.groups[group]:p.groups[group+1]] {
+			b := &p.blocks[p.groups[group]+i]
 			strip.in = &in[line*w.InWidth*w.InStride+b.channel]
-			strip.weights, strip.sums, strip.mask = &p.weights[b.weights], &p.sums[b.channel], b.mask
+			strip.weights, strip.sums, strip.mask = &weights[b.weights], &p.sums[b.channel], b.mask
 			strip.bias = padded(d.Epilogue.Bias, b.channel, b.width, bias)
 			strip.multiplier = &multiplier[0]
-			at := start*w.OutStride + b.channel
+			at := pixel*w.OutStride + b.channel
 			if !strip.exact {
 				strip.multiplier = padded(d.Epilogue.Multiplier, b.channel, b.width, multiplier)
 				strip.out, strip.outStep = &out.Codes[at], w.OutStride
 				strip.offsets, strip.pixels = &offsets[0], n
-				b.run(p.kernel, &strip)
+				if byColumns {
+					w.stripColumns(&strip, in, pixel, n, b.channel)
+				}
+				b.run(p.kernel, stride, &strip)
 				continue
 			}
 			strip.out, strip.outStep = bytesOf(sums), 4*b.width
 			channels := min(b.width, w.Channels-b.channel)
 			for first := 0; first < n; first += sumPixels {
 				strip.offsets, strip.pixels = &offsets[first*perPixel], min(sumPixels, n-first)
-				b.run(p.kernel, &strip)
+				if byColumns {
+					w.stripColumns(&strip, in, pixel+first, strip.pixels, b.channel)
+				}
+				b.run(p.kernel, stride, &strip)
 				if isFixed {
 					for i := range strip.pixels {
 						sumStarts[i] = (first + i) * w.OutStride
@@ -235,6 +276,37 @@ func (d *DepthwiseInt8) runStrips(out Destination, in []byte, start, end int, sc
 	}
 }
 
+// The pieces of a depthwise convolution by micro-kernels are pixels of blocks of channels: for each line, for each
+// group of blocks, its pixels. Groups are one block, or two that overlap.
+
+// groupBlocks is where groups of blocks begin, and after the last how many blocks there are.
+func groupBlocks(blocks []depthwiseBlock) []int {
+	var starts []int
+	for i, b := range blocks {
+		if i == 0 || b.channel == blocks[i-1].channel+blocks[i-1].width {
+			starts = append(starts, i)
+		}
+	}
+	return append(starts, len(blocks))
+}
+
+// stripUnit is the output pixel and the group of a piece, and how many pieces before end are next to it in its line.
+func (w *Window) stripUnit(unit, end int, groups []int) (pixel, group, count int) {
+	n := len(groups) - 1
+	x := unit % w.OutWidth
+	rest := unit / w.OutWidth
+	return rest/n*w.OutWidth + x, rest % n, min(end-unit, w.OutWidth-x)
+}
+
+// lastPixel is the last output pixel of the pieces before end.
+func (w *Window) lastPixel(end int, groups []int) int {
+	n := len(groups) - 1
+	if lines := divideUp(end, w.OutWidth*n); lines*w.OutWidth*n > end {
+		return lines*w.OutWidth - 1
+	}
+	return end/n - 1
+}
+
 // stripWindow is what the offsets of a strip depend on: the kernel's lines inside the image, and its output pixels.
 type stripWindow struct{ from, to, x, n int }
 
@@ -249,6 +321,24 @@ func (w *Window) strip(start, end int) (s stripWindow, line int) {
 		line += top + s.from*w.DilationHeight
 	}
 	return s, line
+}
+
+// stripColumns says what a kernel that goes along columns reads for n pixels of a line.
+func (w *Window) stripColumns(s *depthwiseStrip, in []byte, pixel, n, channel int) {
+	image, y, x := w.position(pixel)
+	left := x*w.StrideWidth - w.PadLeft
+	all := (n-1)*w.StrideWidth + 3
+	before := min(max(-left, 0), all)
+	visible := max(min(left+all, w.InWidth)-max(left, 0), 0)
+	s.columns = [3]int{before, visible, all - before - visible}
+	for i := range s.lines {
+		line := y*w.StrideHeight - w.PadTop + i
+		s.lines[i], s.lineSteps[i] = s.pad, 0
+		if visible > 0 && line >= 0 && line < w.InHeight {
+			s.lines[i] = &in[((image*w.InHeight+line)*w.InWidth+max(left, 0))*w.InStride+channel]
+			s.lineSteps[i] = w.InStride
+		}
+	}
 }
 
 // stripOffsets lists, for every pixel of a strip and every tap, padded to perPixel, where the input pixel is from the

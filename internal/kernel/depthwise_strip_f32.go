@@ -20,6 +20,7 @@ type depthwiseStripsF32 struct {
 	kernel  stripKernel
 	taps    int
 	blocks  []depthwiseBlock
+	groups  []int // of blocks
 	weights []float32
 }
 
@@ -40,7 +41,7 @@ func newDepthwiseStripsF32(tier cpu.Tier, p *PackedDepthwiseF32, taps int) depth
 			continue
 		}
 		if blocks := stripBlocks(p.channels, row.Width, row.Width/2, row.Masked); blocks != nil {
-			s := depthwiseStripsF32{kernel: row.strip, taps: taps, blocks: blocks}
+			s := depthwiseStripsF32{kernel: row.strip, taps: taps, blocks: blocks, groups: groupBlocks(blocks)}
 			s.pack(p)
 			return s
 		}
@@ -81,7 +82,7 @@ func (d *DepthwiseF32) runStrips(out, in []float32, start, end int, scratch []by
 	}
 	// Assembly does not check: a slice that is too short panics here.
 	_ = in[(w.Batch*w.InHeight*w.InWidth-1)*w.InStride+w.Channels-1]
-	_ = out[(end-1)*w.OutStride+w.Channels-1]
+	_ = out[w.lastPixel(end, p.groups)*w.OutStride+w.Channels-1]
 	offsets := carve[int32](&scratch, stripPixels*p.taps)
 	bias := carve[float32](&scratch, maxStripWidth)
 	pad := carve[float32](&scratch, maxStripWidth)
@@ -90,18 +91,19 @@ func (d *DepthwiseF32) runStrips(out, in []float32, start, end int, scratch []by
 		least: d.Epilogue.Least, greatest: d.Epilogue.Greatest}
 	var have stripWindow
 	for start < end {
-		want, line := w.strip(start, end)
+		pixel, group, most := w.stripUnit(start, end, p.groups)
+		want, line := w.strip(pixel, pixel+most)
 		if want != have {
 			w.stripOffsets(offsets, want, p.taps)
 			have = want
 		}
 		strip.pixels = want.n
-		for i := range p.blocks {
-			b := &p.blocks[i]
+		for i := range p.blocks[p.groups[group]:p.groups[group+1]] {
+			b := &p.blocks[p.groups[group]+i]
 			strip.in = &in[line*w.InWidth*w.InStride+b.channel]
 			strip.weights, strip.mask = &p.weights[b.weights], uint32(b.mask)
 			strip.bias = padded(d.Epilogue.Bias, b.channel, b.width, bias)
-			strip.out = &out[start*w.OutStride+b.channel]
+			strip.out = &out[pixel*w.OutStride+b.channel]
 			b.runF32(p.kernel, &strip)
 		}
 		start += want.n

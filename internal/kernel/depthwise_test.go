@@ -82,3 +82,30 @@ func TestDepthwiseF32Rows(t *testing.T) {
 		}
 	})
 }
+
+// Layers of more than a million products have at least 16 pieces for each of 64 goroutines, which is what package runtime
+// shares evenly.
+func TestDepthwisePieces(t *testing.T) {
+	forEachTier(t, func(t *testing.T, s Set) {
+		if s.Tier() == cpu.Generic {
+			t.Skip("plain Go's pieces are whole pixels")
+		}
+		for _, shape := range [][3]int{{112, 32, 3}, {56, 144, 3}, {28, 192, 3}, {14, 576, 3}, {14, 384, 5}, {7, 960, 5}, {20, 300, 3}} {
+			size, channels, kernel := shape[0], shape[1], shape[2]
+			pad := kernel / 2
+			c := newConvCase("", 1, size, size, channels, channels, channels, kernel, kernel, 1, 1, 1, 1, [4]int{pad, pad, pad, pad})
+			packed := s.PackDepthwiseInt8(Int8Weights{Filter: c.filter, Data: make([]byte, channels*kernel*kernel), Signed: true})
+			d := DepthwiseInt8{Weights: packed, Window: c.window}
+			f := DepthwiseF32{Weights: s.PackDepthwiseF32(F32Weights{c.filter, make([]float32, channels*kernel*kernel)}), Window: c.window}
+			least := 16 * 64
+			if size == 7 {
+				least = 7 * 64 // 49 pixels: at 64 goroutines, 11 pieces each
+			}
+			for name, n := range map[string]int{"int8": d.Units(), "f32": f.Units()} {
+				if n < least {
+					t.Errorf("%s, %d×%d×%d: %d pieces", name, size, size, channels, n)
+				}
+			}
+		}
+	})
+}

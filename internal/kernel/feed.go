@@ -33,8 +33,9 @@ func rowsWindow(rows, inputs, inStride, outStride int) Window {
 }
 
 // newFeed plans the rows of a window for kernels of a given depth step that read elements of the given bytes.
-// rowTile is how many rows a kernel likes to have at once.
-func newFeed(w *Window, inputs, step, elementBytes, rowTile int) feed {
+// rowTile is how many rows a kernel likes to have at once; equidistant says that these must be the same distance apart,
+// so that short lines are worth copying.
+func newFeed(w *Window, inputs, step, elementBytes, rowTile int, equidistant bool) feed {
 	f := feed{window: *w, inputs: inputs, run: w.KernelWidth * inputs, step: step}
 	if w.isPointwise() {
 		// Images, lines and columns make no difference: one tall image.
@@ -44,7 +45,7 @@ func newFeed(w *Window, inputs, step, elementBytes, rowTile int) feed {
 	}
 	w = &f.window
 	switch {
-	case w.taps() == 0 || w.KernelWidth > 1 && w.DilationWidth > 1:
+	case w.taps() == 0 || w.KernelWidth > 1 && w.DilationWidth > 1 || equidistant && w.OutWidth > 1 && w.OutWidth < rowTile/2:
 		f.source = fromRows
 	case w.PadTop > 0 || w.PadLeft > 0 || !w.endsInside() || f.run%step != 0 ||
 		w.KernelWidth > 1 && inputs != w.InStride:
@@ -114,6 +115,14 @@ func (f *feed) copied() int {
 func (f *feed) band(lines int) (width, height int) {
 	w := &f.window
 	return (w.OutWidth-1)*w.StrideWidth + w.KernelWidth, (lines-1)*w.StrideHeight + (w.KernelHeight-1)*w.DilationHeight + 1
+}
+
+// line is how many consecutive rows of a piece are the same distance apart, if the piece has so many rows.
+func (f *feed) line(rows int) int {
+	if f.source == fromRows || f.window.OutWidth == 1 {
+		return rows
+	}
+	return f.window.OutWidth
 }
 
 // layout fills in where the rows of a piece and the runs of a row begin in what supply returns: row i's run k begins at

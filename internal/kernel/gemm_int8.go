@@ -20,6 +20,8 @@ type gemmInt8Row struct {
 	signed bool // the tile multiplies s8 codes, not u8
 	// requantizes says that the tile can turn its sums into codes; masks, also where there are fewer columns than NR.
 	requantizes, masks bool
+	// amx is what makes products which fitsAMX, if anything does; the tile is for the others.
+	amx amxKernel
 }
 
 // tileInt8 is the product of up to MR rows with one packed panel of up to NR columns. Micro-kernels in assembly read
@@ -79,6 +81,7 @@ type PackedInt8 struct {
 	Filter Filter
 
 	row    *gemmInt8Row
+	step   int // a line of the window is padded to a multiple of this
 	panels []uint64
 	words  int     // of one panel
 	sums   []int32 // per output channel: the sum of the zero-point-free weights
@@ -87,7 +90,10 @@ type PackedInt8 struct {
 
 // PackInt8 packs weights for GemmInt8 and ConvInt8.
 func (s Set) PackInt8(w Int8Weights) *PackedInt8 {
-	p := &PackedInt8{Filter: w.Filter, row: s.gemmInt8}
+	p := &PackedInt8{Filter: w.Filter, row: s.gemmInt8, step: s.gemmInt8.KR}
+	if p.row.amx != amxNone {
+		p.step = amxDepthStep(w.Width * w.Inputs)
+	}
 	depth, nr := w.Height*p.line(), p.row.NR
 	p.words = p.row.Words(depth)
 	p.panels = make([]uint64, w.Groups*p.groupPanels()*p.words)
@@ -98,7 +104,7 @@ func (s Set) PackInt8(w Int8Weights) *PackedInt8 {
 }
 
 // line is the depth of one line of the filter's window as it is packed: padded with zeros to whole steps.
-func (p *PackedInt8) line() int { return divideUp(p.Filter.Width*p.Filter.Inputs, p.row.KR) * p.row.KR }
+func (p *PackedInt8) line() int { return divideUp(p.Filter.Width*p.Filter.Inputs, p.step) * p.step }
 
 // groupPanels is how many panels the columns of one group make.
 func (p *PackedInt8) groupPanels() int { return divideUp(p.Filter.perGroup(), p.row.NR) }

@@ -12,7 +12,7 @@ type productF32 struct {
 
 func newProductF32(weights *PackedF32, w *Window, e *EpilogueF32) productF32 {
 	p := productF32{weights: weights, outStride: w.OutStride, epilogue: e,
-		feed: newFeed(w, weights.Filter.Inputs, weights.row.KR, 4, weights.row.MR)}
+		feed: newFeed(w, weights.Filter.Inputs, weights.row.KR, 4, weights.row.MR, false)}
 	p.split = newSplit(&p.feed, weights.Filter.Groups, weights.groupPanels())
 	return p
 }

@@ -17,20 +17,35 @@ type productInt8 struct {
 	signed    bool
 	zeroPoint int32
 	epilogue  *Epilogue
+	amx       bool
 }
 
 func newProductInt8(weights *PackedInt8, w *Window, signed bool, zeroPoint int32, e *Epilogue) productInt8 {
+	row := weights.row
 	p := productInt8{weights: weights, outStride: w.OutStride, signed: signed, zeroPoint: zeroPoint, epilogue: e,
-		feed: newFeed(w, weights.Filter.Inputs, weights.row.KR, 1, weights.row.MR)}
+		amx: row.amx != amxNone && fitsAMX(w.pixels(), weights.Filter.depth())}
+	tile := row.MR
+	if p.amx {
+		tile = amxRows
+	}
+	p.feed = newFeed(w, weights.Filter.Inputs, weights.step, 1, tile, p.amx)
 	p.split = newSplit(&p.feed, weights.Filter.Groups, weights.groupPanels())
 	return p
 }
 
 func (p *productInt8) units() int { return p.split.units() }
 
+// sums is how many sums are kept at once: those of a tile; with AMX those of a piece and one row more.
+func (p *productInt8) sums() int {
+	if p.amx {
+		return (p.feed.rows() + 1) * p.weights.row.NR
+	}
+	return p.weights.row.MR * p.weights.row.NR
+}
+
 func (p *productInt8) scratch() int {
 	row, rows := p.weights.row, p.feed.rows()
-	return carved[int32](row.MR*row.NR) + 2*carved[int32](row.NR) + carved[float32](row.NR) + carved[int32](rows) +
+	return carved[int32](p.sums()) + 2*carved[int32](row.NR) + carved[float32](row.NR) + carved[int32](rows) +
 		2*carved[int](rows) + carved[int](p.feed.window.KernelHeight) + carved[byte](p.feed.copied())
 }
 
@@ -38,7 +53,7 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 	w, row, feed := p.weights, p.weights.row, &p.feed
 	mr, nr, perGroup := row.MR, row.NR, w.Filter.perGroup()
 	most := feed.rows()
-	acc := carve[int32](&scratch, mr*nr)
+	acc := carve[int32](&scratch, p.sums())
 	bias, weightSums := carve[int32](&scratch, nr), carve[int32](&scratch, nr)
 	multiplier := carve[float32](&scratch, nr)
 	rowSums := carve[int32](&scratch, most)
@@ -51,12 +66,13 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 	requantizes := row.requantizes && out.Codes != nil && e.Requantizer == nil && w.zero == nil &&
 		fitsBytes(e.ZeroPoint, e.Lowest, e.Highest)
 	fixed, isFixed := newFixedTile(e, row.Tier, out)
-	fixed.sums, fixed.stride = acc, nr
+	fixed.stride = nr
 	t := tileInt8{runStarts: runs, runLength: feed.paddedRun(), correction: -p.zeroPoint, acc: acc}
+	signed := row.signed || p.amx && p.signed // AMX multiplies both
 	switch {
-	case p.signed && !row.signed:
+	case p.signed && !signed:
 		t.flip, t.correction = 0x80, t.correction-128
-	case !p.signed && row.signed:
+	case !p.signed && signed:
 		t.flip, t.correction = 0x80, t.correction+128
 	}
 	shift := int32(0)
@@ -65,6 +81,11 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 	}
 	t.high, t.shift = float32(e.Highest-e.ZeroPoint), byte(shift)
 	t.least, t.zeroPoint = byte(e.Lowest+shift), int16(e.ZeroPoint+shift)
+	var tiles amxTile
+	if p.amx {
+		tiles.signed, tiles.kernel = p.signed, row.amx
+		tiles.depth(runs, t.runLength, w.step)
+	}
 	laidOut, previousLines, previousGroup := -1, -1, -1
 	for unit := start; unit < end; unit++ {
 		lines, group, firstPanel := p.split.unit(unit)
@@ -76,7 +97,7 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 			}
 			t.a = supply(feed, copies, in, first, rows, group, byte(p.zeroPoint))
 			if w.zero != nil {
-				sumRows(rowSums[:rows], t.a, starts, runs, feed.run, t.flip, row.signed)
+				sumRows(rowSums[:rows], t.a, starts, runs, feed.run, t.flip, signed)
 			}
 			p.place.starts(outStarts[:rows], first, p.outStride)
 		}
@@ -105,23 +126,32 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 					fixed.weightZero = w.zero[channel:][:t.columns]
 				}
 			}
+			if p.amx {
+				tiles.panel = &t.panel[0]
+				tiles.multiply(acc, t.a, starts[:rows], feed.line(rows))
+			}
 			for i, tile := 0, 0; i < rows; i, tile = i+t.rows, tile+1 {
 				t.rows = size
 				if tile < larger {
 					t.rows++
 				}
 				t.rowStarts, t.outStarts = starts[i:], outStarts[i:]
-				row.run(&t)
+				if p.amx {
+					t.acc = acc[i*nr:]
+					finishAMX(&t)
+				} else {
+					row.run(&t)
+				}
 				if codes {
 					continue
 				}
 				if isFixed {
-					fixed.rows, fixed.rowSums, fixed.outStarts = t.rows, rowSums[i:], t.outStarts
+					fixed.sums, fixed.rows, fixed.rowSums, fixed.outStarts = t.acc, t.rows, rowSums[i:], t.outStarts
 					fixed.run()
 					continue
 				}
 				for r := range t.rows {
-					sums := acc[r*nr:][:t.columns]
+					sums := t.acc[r*nr:][:t.columns]
 					if w.zero != nil {
 						for j := range sums {
 							sums[j] -= w.zero[channel+j] * rowSums[i+r]

@@ -43,3 +43,13 @@ func tileInt8AVXVNNIx6x16Signed(t *tileInt8)
 //
 //go:noescape
 func tileInt8AVX2x3x16Signed(t *tileInt8)
+
+// finishInt8AVX512x12x32 is what becomes of up to 12 rows of 32 sums in acc.
+//
+//go:noescape
+func finishInt8AVX512x12x32(t *tileInt8)
+
+// finishInt8AVX512x12x16 is what becomes of up to 12 rows of 16 sums in acc.
+//
+//go:noescape
+func finishInt8AVX512x12x16(t *tileInt8)

@@ -8,10 +8,14 @@ import (
 	"github.com/octet-nn/octet/internal/cpu"
 )
 
-// forEachTier runs a test with the kernels of every tier of this machine.
+// forEachTier runs a test with the kernels of every tier of this machine, and with those of AMX whose micro-kernel is
+// replaced by its definition.
 func forEachTier(t *testing.T, f func(t *testing.T, s Set)) {
 	for _, tier := range cpu.Available() {
 		t.Run(tier.String(), func(t *testing.T) { f(t, For(tier)) })
+	}
+	if s, ok := withReferenceAMX(); ok {
+		t.Run("amx by its definition", func(t *testing.T) { f(t, s) })
 	}
 }
 
@@ -141,6 +145,8 @@ func convCases() []convCase {
 		newConvCase("groups", 1, 5, 4, 12, 18, 3, 3, 3, 1, 1, 1, 1, [4]int{1, 1, 1, 1}),
 		newConvCase("one-dimensional", 3, 1, 20, 4, 5, 1, 1, 4, 1, 2, 1, 2, [4]int{0, 3, 0, 1}),
 		newConvCase("deep", 1, 2, 2, 300, 11, 1, 3, 3, 1, 1, 1, 1, [4]int{1, 1, 1, 1}),
+		newConvCase("wide lines", 1, 5, 40, 8, 34, 1, 3, 3, 1, 1, 1, 1, [4]int{1, 1, 1, 1}),
+		newConvCase("wide lines, strided", 2, 7, 70, 32, 20, 1, 1, 1, 2, 2, 1, 1, none),
 		newConvCase("many rows", 1, 40, 30, 2, 3, 1, 1, 1, 1, 1, 1, 1, none),
 		newConvCase("no rows", 0, 4, 4, 2, 3, 1, 3, 3, 1, 1, 1, 1, none),
 	}

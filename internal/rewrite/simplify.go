@@ -16,6 +16,8 @@ import (
 type SimplifyOptions struct {
 	// Keep names values that must survive: nothing is fused across them.
 	Keep []string
+	// ConstantsOnly folds constants and shape arithmetic, and leaves operators as they are.
+	ConstantsOnly bool
 }
 
 // rule is one rewriting rule. It looks at a node and changes the graph around it, or returns false.
@@ -28,9 +30,13 @@ var rules = []rule{
 	padIntoWindow, affineIntoNext,
 }
 
+// constantRules are the rules of them that concern constants.
+var constantRules = []rule{foldConstant, inlineBranch, reshapeByInference}
+
 // simplifier is the state of one pass over the graph.
 type simplifier struct {
 	g     *graph.Graph
+	rules []rule
 	index *graph.Index
 	facts *op.Facts
 	keep  map[string]bool
@@ -46,6 +52,10 @@ func Simplify(g *graph.Graph, o SimplifyOptions) error {
 	for _, name := range o.Keep {
 		keep[name] = true
 	}
+	rules := rules
+	if o.ConstantsOnly {
+		rules = constantRules
+	}
 	// Every rule removes a node or turns it into one that no earlier rule makes, so that the loop ends; the cap is a
 	// guard against a mistake in a rule.
 	for range 10*len(g.Nodes) + 100 {
@@ -58,7 +68,7 @@ func Simplify(g *graph.Graph, o SimplifyOptions) error {
 		changed := false
 		var around map[*graph.Value]bool
 		for range len(g.Nodes) + 1 {
-			s := &simplifier{g, g.Index(), facts, keep, map[*graph.Node]bool{}, map[*graph.Node][]*graph.Node{}}
+			s := &simplifier{g, rules, g.Index(), facts, keep, map[*graph.Node]bool{}, map[*graph.Node][]*graph.Node{}}
 			if around = s.pass(around); len(around) == 0 {
 				break
 			}
@@ -83,7 +93,7 @@ func (s *simplifier) pass(around map[*graph.Value]bool) map[*graph.Value]bool {
 		if s.gone[n] || around != nil && !s.touches(n, around) || s.touches(n, stale) {
 			continue
 		}
-		for _, apply := range rules {
+		for _, apply := range s.rules {
 			before := append(append([]*graph.Value{}, n.Inputs...), n.Outputs...)
 			if !apply(s, n) {
 				continue

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/internal/rewrite"
 	"github.com/octet-nn/octet/tensor"
@@ -58,6 +59,11 @@ func Write(w io.Writer, g *graph.Graph, o WriteOptions) error {
 	}
 	if err := rewrite.Relayout(g, op.NCHW); err != nil {
 		return err
+	}
+	for _, n := range g.Nodes {
+		if _, ok := n.Op.(*op.Transpose); ok { // of codes, which ONNX moves as they are
+			n.Compute, n.Arithmetic = graph.Float, numeric.None
+		}
 	}
 	problems := decompose(g)
 	e := &exporter{options: o, index: g.Index(), constants: map[*graph.Value]bool{}, nodeNames: map[string]int{}, problems: problems, opset: writtenOpset}

@@ -40,3 +40,56 @@ func (f *file) smull(high bool, a, b, to int) {
 func (f *file) sadalp(from, sum int) {
 	f.word(0x4e606800|uint32(from<<5|sum), "sadalp v%d.4s, v%d.8h", sum, from)
 }
+
+// AMX: Intel SDM, volume 2. Prefixes of a VEX encoding: none, 66, F3, F2.
+const (
+	vexNone = iota
+	vex66
+	vexF3
+	vexF2
+)
+
+// vexMemory writes an instruction of map 0F38 with a tile and memory at base + index + displacement.
+func (f *file) vexMemory(name string, prefix, opcode byte, tile int, base, index string, displacement int8, load bool) {
+	number := map[string]int{"AX": 0, "CX": 1, "DX": 2, "BX": 3, "SI": 6, "DI": 7}
+	for i := 8; i < 16; i++ {
+		number[fmt.Sprintf("R%d", i)] = i
+	}
+	b, x := number[base], number[index]
+	clear := func(register, bit int) byte { return byte(^register>>3&1) << bit }
+	code := []byte{0xc4, 1<<7 | clear(x, 6) | clear(b, 5) | 2, 15<<3 | prefix, opcode,
+		1<<6 | byte(tile)<<3 | 4, byte(x&7)<<3 | byte(b&7), byte(displacement)}
+	memory := fmt.Sprintf("%d(%s)(%s*1)", displacement, base, index)
+	if load {
+		f.bytes(fmt.Sprintf("%s %s, T%d", name, memory, tile), code...)
+	} else {
+		f.bytes(fmt.Sprintf("%s T%d, %s", name, tile, memory), code...)
+	}
+}
+
+func (f *file) tileLoad(base, index string, displacement int8, tile int) {
+	f.vexMemory("TILELOADD", vexF2, 0x4b, tile, base, index, displacement, true)
+}
+
+func (f *file) tileStore(tile int, base, index string, displacement int8) {
+	f.vexMemory("TILESTORED", vexF3, 0x4b, tile, base, index, displacement, false)
+}
+
+func (f *file) tileZero(tile int) {
+	f.bytes(fmt.Sprintf("TILEZERO T%d", tile), 0xc4, 0xe2, 15<<3|vexF2, 0x49, 3<<6|byte(tile)<<3)
+}
+
+// tileConfig loads the configuration at (AX).
+func (f *file) tileConfig() { f.bytes("LDTILECFG (AX)", 0xc4, 0xe2, 15<<3|vexNone, 0x49, 0) }
+
+func (f *file) tileRelease() { f.bytes("TILERELEASE", 0xc4, 0xe2, 15<<3|vexNone, 0x49, 0xc0) }
+
+// tileProduct adds products of codes, u8 or s8, and s8 weights to the sums.
+func (f *file) tileProduct(signed bool, weights, codes, sums int) {
+	name, prefix := "TDPBUSD", byte(vex66)
+	if signed {
+		name, prefix = "TDPBSSD", vexF2
+	}
+	f.bytes(fmt.Sprintf("%s T%d, T%d, T%d", name, weights, codes, sums),
+		0xc4, 0xe2, byte(^weights&15)<<3|prefix, 0x5e, 3<<6|byte(sums)<<3|byte(codes))
+}

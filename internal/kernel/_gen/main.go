@@ -24,6 +24,7 @@ type target struct {
 var targets = []target{
 	{"product_int8_amd64", productInt8},
 	{"product_f32_amd64", productF32},
+	{"product_amx_amd64", productAMX},
 	{"product_arm64", productARM64},
 	{"fixed_int8_amd64", fixedInt8},
 	{"depthwise_int8_amd64", depthwiseInt8},

@@ -25,6 +25,41 @@ func productInt8(f *file) {
 		f.function(name, "(t *tileInt8)", name+" is a tile of up to 3 rows of "+codes+" codes and 16 columns.", 24, 8)
 		f.byRows(tileInt8, 3, func(rows int) { avx2Int8(f, rows, flip) })
 	}
+	finishInt8(f)
+}
+
+// finishInt8 writes what avx512vnni does after its loop, to sums that are in acc already.
+func finishInt8(f *file) {
+	for _, vectors := range []int{2, 1} {
+		name := fmt.Sprintf("finishInt8AVX512x12x%d", 16*vectors)
+		f.function(name, "(t *tileInt8)", fmt.Sprintf("%s is what becomes of up to 12 rows of %d sums in acc.", name, 16*vectors), 0, 8)
+		f.byRows(tileInt8, 12, func(rows int) {
+			sum := func(r, v int) int { return r*vectors + v }
+			f.comment("%d rows", rows)
+			f.offsets512(vectors, func(v int) int { return 24 + v })
+			f.op("MOVQ", field(tileInt8, "acc", "AX"), "BX")
+			for r := range rows {
+				for v := range vectors {
+					f.op("VPADDD", at(128*r+64*v, "BX"), z(24+v), z(sum(r, v)))
+				}
+			}
+			finish512(f, rows, vectors)
+		})
+	}
+}
+
+// offsets512 makes registers the bias − zero point·Σ weights of each vector of columns.
+func (f *file) offsets512(vectors int, to func(v int) int) {
+	f.masks512(tileInt8, vectors)
+	f.op("MOVQ", field(tileInt8, "bias", "AX"), "BX")
+	f.op("MOVQ", field(tileInt8, "weightSums", "AX"), "DX")
+	f.op("VPBROADCASTD", field(tileInt8, "correction", "AX"), z(31))
+	for v := range vectors {
+		f.op("VMOVDQU32.Z", at(64*v, "DX"), column(v), z(30))
+		f.op("VMOVDQU32.Z", at(64*v, "BX"), column(v), z(to(v)))
+		f.op("VPMULLD", z(31), z(30), z(30))
+		f.op("VPADDD", z(30), z(to(v)), z(to(v)))
+	}
 }
 
 // avx512vnni writes a tile whose sums are registers 0 to rows·vectors−1, row by row. Registers 24 and 25 are weights,
@@ -32,16 +67,7 @@ func productInt8(f *file) {
 func avx512vnni(f *file, rows, vectors int, flip bool) {
 	sum := func(r, v int) int { return r*vectors + v }
 	f.comment("%d rows: the sums begin with bias − zero point·Σ weights", rows)
-	f.masks512(tileInt8, vectors)
-	f.op("MOVQ", field(tileInt8, "bias", "AX"), "BX")
-	f.op("MOVQ", field(tileInt8, "weightSums", "AX"), "DX")
-	f.op("VPBROADCASTD", field(tileInt8, "correction", "AX"), z(31))
-	for v := range vectors {
-		f.op("VMOVDQU32.Z", at(64*v, "DX"), column(v), z(24+v))
-		f.op("VMOVDQU32.Z", at(64*v, "BX"), column(v), z(sum(0, v)))
-		f.op("VPMULLD", z(31), z(24+v), z(24+v))
-		f.op("VPADDD", z(24+v), z(sum(0, v)), z(sum(0, v)))
-	}
+	f.offsets512(vectors, func(v int) int { return sum(0, v) })
 	for r := 1; r < rows; r++ {
 		for v := range vectors {
 			f.op("VMOVDQA64", z(sum(0, v)), z(sum(r, v)))
@@ -67,6 +93,12 @@ func avx512vnni(f *file, rows, vectors int, flip bool) {
 		}
 	})
 
+	finish512(f, rows, vectors)
+}
+
+// finish512 writes what becomes of the sums in registers 0 to rows·vectors−1: to acc, or requantized to out.
+func finish512(f *file, rows, vectors int) {
+	sum := func(r, v int) int { return r*vectors + v }
 	codes := f.newLabel("codes")
 	f.op("MOVQ", "t+0(FP)", "AX")
 	f.op("MOVQ", field(tileInt8, "out", "AX"), "BX")

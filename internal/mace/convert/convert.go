@@ -43,6 +43,9 @@ type Options struct {
 	// CheckTensors replace the outputs of a quantized model, to look into it.
 	CheckTensors []Output
 
+	// Platform is that of the deployment file, in lower case; "" means onnx. What is folded depends on it.
+	Platform string
+
 	Quantize     bool // quantize: 1
 	QuantizeStat bool // the float model is for collecting ranges; it wins over Quantize
 	Schema       string

@@ -28,62 +28,111 @@ func evaluate(n *graph.Node) (*tensor.Tensor, error) {
 
 // fold joins operators as MACE's converter does, which decides the names of their results: ranges are known by them.
 func (c *converter) fold() error {
-	if _, err := op.Infer(c.g); err != nil {
+	if err := rewrite.Simplify(c.g, rewrite.SimplifyOptions{ConstantsOnly: true}); err != nil {
 		return err
 	}
-	rules := []func(index *graph.Index, n *graph.Node) bool{
-		c.dropUseless, c.foldProductAndSum, c.foldBatchNorm, c.foldBias, c.foldActivation,
+	rules := []func(f *folder, n *graph.Node) bool{
+		(*folder).dropUseless, (*folder).productAndSum, (*folder).batchNorm, (*folder).bias, (*folder).activation,
 	}
 	for _, rule := range rules {
-		for again := true; again; {
-			again = false
-			index := c.g.Index()
-			for _, n := range c.g.Nodes {
-				if rule(index, n) {
-					again = true
-					break
-				}
-			}
+		for c.foldPass(rule) {
 		}
 	}
 	c.sort()
 	c.log()
-	// Shape arithmetic and constant subgraphs have no part in quantization.
-	var keep []string
-	for _, v := range c.g.Values() {
-		if v.Const == nil && v.Type.DType.IsFloat() {
-			keep = append(keep, v.Name)
+	return nil
+}
+
+// folder is one pass of one rule over the graph. What a change touches is left to the next pass, because the index no
+// longer describes it.
+type folder struct {
+	c     *converter
+	index *graph.Index
+	gone  map[*graph.Node]bool
+	stale map[*graph.Value]bool
+}
+
+// foldPass tries a rule on every node and reports whether it applied anywhere.
+func (c *converter) foldPass(rule func(f *folder, n *graph.Node) bool) bool {
+	f := &folder{c, c.g.Index(), map[*graph.Node]bool{}, map[*graph.Value]bool{}}
+	changed := false
+	for _, n := range c.g.Nodes {
+		if f.gone[n] || f.touched(n) {
+			continue
+		}
+		before := slices.Concat(n.Inputs, n.Outputs)
+		if rule(f, n) {
+			changed = true
+			f.touch(slices.Concat(before, n.Inputs, n.Outputs))
 		}
 	}
-	return rewrite.Simplify(c.g, rewrite.SimplifyOptions{Keep: keep})
+	c.g.Nodes = slices.DeleteFunc(c.g.Nodes, func(n *graph.Node) bool { return f.gone[n] })
+	return changed
 }
 
-func (c *converter) drop(n *graph.Node) {
-	c.g.Nodes = slices.DeleteFunc(c.g.Nodes, func(m *graph.Node) bool { return m == n })
-}
-
-// replace makes the readers of old read new, which has been learned of what was learned of either.
-func (c *converter) replace(old, new *graph.Value) {
-	c.g.ReplaceUses(old, new)
-	if r, ok := c.learned[old]; ok {
-		c.learned[new] = r
+func (f *folder) touch(vs []*graph.Value) {
+	for _, v := range vs {
+		if v != nil && v.Const == nil {
+			f.stale[v] = true
+		}
 	}
+}
+
+// touched reports whether a node, or one that it could be joined with, has changed in this pass.
+func (f *folder) touched(n *graph.Node) bool {
+	stale := func(v *graph.Value) bool { return v != nil && f.stale[v] }
+	if slices.ContainsFunc(n.Inputs, stale) {
+		return true
+	}
+	for _, v := range n.Outputs {
+		if stale(v) {
+			return true
+		}
+		if u, only := f.index.OnlyUse(v); only && (slices.ContainsFunc(u.Node.Inputs, stale) || slices.ContainsFunc(u.Node.Outputs, stale)) {
+			return true
+		}
+	}
+	if len(n.Inputs) > 0 {
+		if p := f.index.Producer(n.Inputs[0]); p != nil && (slices.ContainsFunc(p.Inputs, stale) || f.gone[p]) {
+			return true
+		}
+	}
+	return false
+}
+
+// drop removes a node that has become part of another.
+func (f *folder) drop(n *graph.Node) {
+	f.gone[n] = true
+	f.touch(slices.Concat(n.Inputs, n.Outputs))
+}
+
+// replace makes the readers of old read new, of which is known what training found for either.
+func (f *folder) replace(old, new *graph.Value) {
+	for _, u := range f.index.Uses(old) {
+		u.Node.Inputs[u.Index] = new
+		f.touch(u.Node.Inputs)
+		f.touch(u.Node.Outputs)
+	}
+	if r, ok := f.c.learned[old]; ok {
+		f.c.learned[new] = r
+	}
+	f.touch([]*graph.Value{old, new})
 }
 
 // dropUseless removes what only hands its operand on. An operator that makes an output stays.
-func (c *converter) dropUseless(index *graph.Index, n *graph.Node) bool {
+func (f *folder) dropUseless(n *graph.Node) bool {
 	if len(n.Outputs) != 1 || n.Outputs[0] == nil || len(n.Inputs) == 0 || n.Inputs[0] == nil {
 		return false
 	}
 	x, y := n.Inputs[0], n.Outputs[0]
-	if index.IsOutput(y) {
-		return c.nameOutput(index, n)
+	if f.index.IsOutput(y) {
+		return f.nameOutput(n)
 	}
 	switch n.Op.(type) {
 	case *op.Identity:
 	case *op.Reshape, *op.Flatten:
 		if !x.Type.Shape.Same(y.Type.Shape) {
-			return c.mergeReshapes(index, n)
+			return f.mergeReshapes(n)
 		}
 	case *op.Mul:
 		if one, ok := scalar(n.Input(1)); !ok || one != 1 || !x.Type.Shape.Same(y.Type.Shape) {
@@ -92,28 +141,28 @@ func (c *converter) dropUseless(index *graph.Index, n *graph.Node) bool {
 	default:
 		return false
 	}
-	c.replace(y, x)
-	c.drop(n)
+	f.replace(y, x)
+	f.drop(n)
 	return true
 }
 
 // nameOutput removes an Identity that only names an output.
-func (c *converter) nameOutput(index *graph.Index, n *graph.Node) bool {
+func (f *folder) nameOutput(n *graph.Node) bool {
 	x, y := n.Inputs[0], n.Outputs[0]
-	p := index.Producer(x)
-	if _, ok := n.Op.(*op.Identity); !ok || p == nil || index.IsOutput(x) || c.learned[x] == (Range{}) {
+	p := f.index.Producer(x)
+	if _, ok := n.Op.(*op.Identity); !ok || p == nil || f.index.IsOutput(x) || f.c.learned[x] == (Range{}) {
 		return false
 	}
 	// Training wrote down the range of the operator before; as an operator of its own this one would have none.
 	p.Outputs[slices.Index(p.Outputs, x)] = y
-	c.replace(x, y)
-	c.drop(n)
+	f.replace(x, y)
+	f.drop(n)
 	return true
 }
 
 // mergeReshapes removes a Reshape that only another one reads.
-func (c *converter) mergeReshapes(index *graph.Index, n *graph.Node) bool {
-	p := index.Producer(n.Inputs[0])
+func (f *folder) mergeReshapes(n *graph.Node) bool {
+	p := f.index.Producer(n.Inputs[0])
 	if _, ok := n.Op.(*op.Reshape); !ok || p == nil || n.Input(1) == nil || n.Inputs[1].Const == nil {
 		return false
 	}
@@ -125,11 +174,11 @@ func (c *converter) mergeReshapes(index *graph.Index, n *graph.Node) bool {
 	default:
 		return false
 	}
-	if _, only := index.OnlyUse(p.Outputs[0]); !only {
+	if _, only := f.index.OnlyUse(p.Outputs[0]); !only {
 		return false
 	}
 	n.Inputs[0] = p.Inputs[0]
-	c.drop(p)
+	f.drop(p)
 	return true
 }
 
@@ -141,12 +190,12 @@ func scalar(v *graph.Value) (float64, bool) {
 	return op.Float64s(v.Const)[0], true
 }
 
-// foldProductAndSum makes a product with and a sum of constants per channel, channels last, a batch normalization.
-func (c *converter) foldProductAndSum(index *graph.Index, n *graph.Node) bool {
+// productAndSum makes a product with and a sum of constants per channel, channels last, a batch normalization.
+func (f *folder) productAndSum(n *graph.Node) bool {
 	if _, ok := n.Op.(*op.Mul); !ok || !perChannel(n) {
 		return false
 	}
-	use, only := index.OnlyUse(n.Outputs[0])
+	use, only := f.index.OnlyUse(n.Outputs[0])
 	if !only || use.Index != 0 {
 		return false
 	}
@@ -158,11 +207,11 @@ func (c *converter) foldProductAndSum(index *graph.Index, n *graph.Node) bool {
 	channels := n.Inputs[1].Const.Len()
 	fresh := func(suffix string, value float32) *graph.Value {
 		t := tensor.Of(slices.Repeat([]float32{value}, channels), channels)
-		return &graph.Value{Name: index.Fresh(y.Name + suffix), Type: graph.TypeOf(t), Const: t}
+		return &graph.Value{Name: f.index.Fresh(y.Name + suffix), Type: graph.TypeOf(t), Const: t}
 	}
 	use.Node.Op = &op.BatchNormalization{Layout: op.NHWC}
 	use.Node.Inputs = []*graph.Value{n.Inputs[0], n.Inputs[1], use.Node.Inputs[1], fresh("_mean", 0), fresh("_variance", 1)}
-	c.drop(n)
+	f.drop(n)
 	return true
 }
 
@@ -193,18 +242,18 @@ func constantFilter(index *graph.Index, n *graph.Node) bool {
 	return w != nil && w.Const != nil && w.Const.DType() == tensor.Float32 && len(index.Uses(w)) == 1
 }
 
-// foldBatchNorm moves batch normalization with constant statistics into the convolution before it, which keeps its name
+// batchNorm moves batch normalization with constant statistics into the convolution before it, which keeps its name
 // unless the normalization makes an output of the model.
-func (c *converter) foldBatchNorm(index *graph.Index, n *graph.Node) bool {
+func (f *folder) batchNorm(n *graph.Node) bool {
 	groups, axis := 1, 0
 	switch o := n.Op.(type) {
 	case *op.Conv:
-		if o.Clamp != nil || !constantFilter(index, n) {
+		if o.Clamp != nil || !constantFilter(f.index, n) {
 			return false
 		}
 		axis = o.Filter.Output(len(n.Inputs[1].Type.Shape))
 	case *op.ConvTranspose:
-		if o.Clamp != nil || !constantFilter(index, n) {
+		if o.Clamp != nil || !constantFilter(f.index, n) || !f.c.foldsTransposed() {
 			return false
 		}
 		groups = o.Groups()
@@ -215,7 +264,7 @@ func (c *converter) foldBatchNorm(index *graph.Index, n *graph.Node) bool {
 	default:
 		return false
 	}
-	b := next(index, n)
+	b := next(f.index, n)
 	if b == nil || groups != 1 || n.Input(2) != nil && n.Inputs[2].Const == nil {
 		return false
 	}
@@ -254,23 +303,22 @@ func (c *converter) foldBatchNorm(index *graph.Index, n *graph.Node) bool {
 			offset[i] += float32(v * factor[i])
 		}
 	}
-	folded := constant(index, w.Name+"_folded", tensor.Of(weights, w.Const.Shape()...))
+	folded := constant(f.index, w.Name+"_folded", tensor.Of(weights, w.Const.Shape()...))
 	folded.Origin = w.Source()
-	bias := constant(index, n.Name+"_bias", tensor.Of(offset, channels))
-	if t := c.trained[w]; t != nil {
-		c.report.note("%s: what training found for its weights is lost by folding %s into them", n.Describe(), b.Describe())
+	bias := constant(f.index, n.Name+"_bias", tensor.Of(offset, channels))
+	if t := f.c.trained[w]; t != nil {
+		f.c.report.note("%s: what training found for its weights is lost by folding %s into them", n.Describe(), b.Describe())
 	}
 	n.Inputs = []*graph.Value{n.Inputs[0], folded, bias}
-	if y := b.Outputs[0]; index.IsOutput(y) {
-		c.g.ReplaceUses(n.Outputs[0], y)
-		if r, ok := c.learned[n.Outputs[0]]; ok && c.learned[y] == (Range{}) {
-			c.learned[y] = r
+	if y := b.Outputs[0]; f.index.IsOutput(y) {
+		if r, ok := f.c.learned[n.Outputs[0]]; ok && f.c.learned[y] == (Range{}) {
+			f.c.learned[y] = r
 		}
 		n.Outputs[0] = y
 	} else {
-		c.replace(y, n.Outputs[0])
+		f.replace(y, n.Outputs[0])
 	}
-	c.drop(b)
+	f.drop(b)
 	return true
 }
 
@@ -279,17 +327,17 @@ func constant(index *graph.Index, name string, t *tensor.Tensor) *graph.Value {
 }
 
 // become makes a node produce the result of the one folded into it, under its name.
-func (c *converter) become(n, folded *graph.Node) {
-	if r, ok := c.learned[n.Outputs[0]]; ok && c.learned[folded.Outputs[0]] == (Range{}) {
-		c.learned[folded.Outputs[0]] = r
+func (f *folder) become(n, folded *graph.Node) {
+	if r, ok := f.c.learned[n.Outputs[0]]; ok && f.c.learned[folded.Outputs[0]] == (Range{}) {
+		f.c.learned[folded.Outputs[0]] = r
 	}
 	n.Name, n.Outputs[0] = folded.Name, folded.Outputs[0]
-	c.drop(folded)
+	f.drop(folded)
 }
 
-// foldBias moves an addition of one constant per channel, channels last, into the layer before it.
-func (c *converter) foldBias(index *graph.Index, n *graph.Node) bool {
-	a := next(index, n)
+// bias moves an addition of one constant per channel, channels last, into the layer before it.
+func (f *folder) bias(n *graph.Node) bool {
+	a := next(f.index, n)
 	if a == nil || n.Input(2) != nil {
 		return false
 	}
@@ -301,14 +349,14 @@ func (c *converter) foldBias(index *graph.Index, n *graph.Node) bool {
 	case *op.Conv:
 		ok = o.Layout == op.NHWC && o.Clamp == nil
 	case *op.ConvTranspose:
-		ok = o.Layout == op.NHWC && o.Clamp == nil
+		ok = o.Layout == op.NHWC && o.Clamp == nil && f.c.foldsTransposed()
 	case *op.MatMul:
-		ok = o.Clamp == nil && c.fullyConnected(index, n)
+		ok = o.Clamp == nil && f.c.fullyConnected(n)
 		if ok {
 			n.Op = &op.Gemm{Alpha: 1, Beta: 1}
 		}
 	case *op.Gemm:
-		ok = o.Clamp == nil && o.Alpha == 1 && c.fullyConnected(index, n)
+		ok = o.Clamp == nil && o.Alpha == 1 && f.c.fullyConnected(n)
 		if ok {
 			n.Op = &op.Gemm{Alpha: 1, Beta: 1, TransB: o.TransB}
 		}
@@ -319,41 +367,34 @@ func (c *converter) foldBias(index *graph.Index, n *graph.Node) bool {
 		return false
 	}
 	n.Inputs = []*graph.Value{n.Inputs[0], n.Inputs[1], a.Inputs[1]}
-	c.become(n, a)
+	f.become(n, a)
 	return true
 }
 
-// fullyConnected reports whether a matrix product is a fully-connected layer to MACE: it multiplies flattened images,
-// or comes after such a layer, by constants. Others are matrix products, with which nothing is folded.
-func (c *converter) fullyConnected(index *graph.Index, n *graph.Node) bool {
-	switch o := n.Op.(type) {
-	case *op.MatMul:
-	case *op.Gemm:
-		if o.TransA {
-			return false
-		}
+// foldsTransposed reports whether transposed convolutions take batch normalization and bias, as those of some platforms
+// do.
+func (c *converter) foldsTransposed() bool {
+	return c.o.Platform == "caffe" || c.o.Platform == "tensorflow"
+}
+
+// fullyConnected reports whether a matrix product is a fully-connected layer to MACE, as those of Caffe and PyTorch are.
+// Others are matrix products, with which nothing is folded.
+func (c *converter) fullyConnected(n *graph.Node) bool {
+	switch c.o.Platform {
+	case "caffe", "pytorch":
 	default:
 		return false
 	}
 	if w := n.Input(1); w == nil || w.Const == nil || len(w.Type.Shape) != 2 {
 		return false
 	}
-	for v := n.Inputs[0]; ; {
-		p := index.Producer(v)
-		if p == nil || len(p.Inputs) == 0 {
-			return false
-		}
-		switch p.Op.(type) {
-		case *op.Reshape, *op.Flatten:
-			return len(p.Inputs[0].Type.Shape) == 4
-		case *op.MatMul, *op.Gemm:
-			return c.fullyConnected(index, p)
-		}
-		if _, ok := activation(p); !ok {
-			return false
-		}
-		v = p.Inputs[0]
+	switch o := n.Op.(type) {
+	case *op.MatMul:
+		return true
+	case *op.Gemm:
+		return !o.TransA
 	}
+	return false
 }
 
 // limit says what Relu or Clip from zero does: MACE's RELU and RELUX.
@@ -397,19 +438,19 @@ func activation(n *graph.Node) (string, bool) {
 	return "", false
 }
 
-// foldActivation moves Relu, and Clip from zero, into the layer before it. MACE folds other activations too unless
+// activation moves Relu, and Clip from zero, into the layer before it. MACE folds other activations too unless
 // ranges are wanted.
-func (c *converter) foldActivation(index *graph.Index, n *graph.Node) bool {
+func (f *folder) activation(n *graph.Node) bool {
 	switch n.Op.(type) {
 	case *op.Conv, *op.ConvTranspose:
 	case *op.MatMul, *op.Gemm:
-		if !c.fullyConnected(index, n) {
+		if !f.c.fullyConnected(n) {
 			return false
 		}
 	default:
 		return false
 	}
-	a := next(index, n)
+	a := next(f.index, n)
 	if a == nil || rewrite.ClampOf(n.Op) != nil {
 		return false
 	}
@@ -422,7 +463,7 @@ func (c *converter) foldActivation(index *graph.Index, n *graph.Node) bool {
 		return false
 	}
 	n.Op = clamped
-	c.become(n, a)
+	f.become(n, a)
 	return true
 }
 

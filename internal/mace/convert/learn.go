@@ -29,7 +29,7 @@ func (c *converter) learn() error {
 				lowest, highest := o.Limits()
 				c.learned[x] = realRange(q, lowest, highest)
 			}
-			n.Op, n.Inputs = &op.Identity{}, n.Inputs[:1]
+			c.hand(index, n, n.Inputs[0])
 		case *op.Dequantize:
 			if err := c.learnPair(index, n); err != nil {
 				problems = append(problems, err)
@@ -63,7 +63,7 @@ func (c *converter) learnPair(index *graph.Index, n *graph.Node) error {
 		if single && (y.Type.DType == tensor.Int8 || y.Type.DType == tensor.Uint8) {
 			c.trained[v] = &trained{float64(q.Scale[0]), q.ZeroPoint[0], y.Type.DType == tensor.Int8 && q.ZeroPoint[0] == 0}
 		}
-		n.Op, n.Inputs = &op.Identity{}, []*graph.Value{v}
+		c.hand(index, n, v)
 		return nil
 	}
 	p := index.Producer(y)
@@ -84,6 +84,18 @@ func (c *converter) learnPair(index *graph.Index, n *graph.Node) error {
 		lowest, highest := q.Limits(y.Type.DType)
 		c.learned[x] = realRange(q, lowest, highest)
 	}
-	n.Op, n.Inputs = &op.Identity{}, []*graph.Value{x}
+	c.hand(index, n, x)
 	return nil
+}
+
+// hand makes the readers of a node's result read v: constants now, so that they stay what training is known of, others
+// as operators that do nothing are dropped.
+func (c *converter) hand(index *graph.Index, n *graph.Node, v *graph.Value) {
+	n.Op, n.Inputs = &op.Identity{}, []*graph.Value{v}
+	if v.Const == nil {
+		return
+	}
+	for _, u := range index.Uses(n.Outputs[0]) {
+		u.Node.Inputs[u.Index] = v
+	}
 }

@@ -49,31 +49,30 @@ func (c *converter) quantize() error {
 
 // foldClamps is quantize_fold_relu, which MACE does for int8: RELU and RELUX belong to what computes their operand.
 func (c *converter) foldClamps() {
-	for again := true; again; {
-		again = false
-		index := c.g.Index()
-		for _, n := range c.g.Nodes {
-			l, ok := limit(n)
-			if !ok {
-				continue
-			}
-			p := index.Producer(n.Inputs[0])
-			if p == nil || len(p.Outputs) != 1 {
-				continue
-			}
-			clamped, can := rewrite.WithClamp(p.Op, l)
-			if _, only := index.OnlyUse(p.Outputs[0]); !only || !can || rewrite.ClampOf(p.Op) != nil {
-				if i, ok := c.infos[n.Outputs[0]]; ok && only { // kept as a step of its own on the same codes
-					c.infos[p.Outputs[0]] = i
-				}
-				continue
-			}
-			p.Op, p.Name, p.Outputs[0] = clamped, n.Name, n.Outputs[0]
-			c.drop(n)
-			again = true
-			break
+	index := c.g.Index()
+	gone := map[*graph.Node]bool{}
+	producer := map[*graph.Value]*graph.Node{}
+	for _, n := range c.g.Nodes {
+		for _, v := range n.Outputs {
+			producer[v] = n
+		}
+		l, ok := limit(n)
+		if !ok {
+			continue
+		}
+		x, y := n.Inputs[0], n.Outputs[0]
+		p := producer[x]
+		if _, only := index.OnlyUse(x); p == nil || len(p.Outputs) != 1 || !only {
+			continue
+		}
+		if clamped, ok := rewrite.WithClamp(p.Op, l); ok && rewrite.ClampOf(p.Op) == nil {
+			p.Op, p.Name, p.Outputs[0] = clamped, n.Name, y
+			producer[y], gone[n] = p, true
+		} else if i, ok := c.infos[y]; ok { // a step of its own on the same codes
+			c.infos[x] = i
 		}
 	}
+	c.g.Nodes = slices.DeleteFunc(c.g.Nodes, func(n *graph.Node) bool { return gone[n] })
 }
 
 // place decides which operators compute on codes. Those that could but lack a range are an error, all together.
