@@ -41,7 +41,7 @@ var mayImport = map[string][]string{
 	"internal/mace/convert":  {"tensor", "internal/numeric", "internal/suggest", "internal/graph", "internal/op", "internal/rewrite"},
 	"internal/mace/deploy":   {"internal/suggest", "github.com/goccy/go-yaml"},
 	"internal/mace/flow": {"tensor", "internal/numeric", "internal/suggest", "internal/atomicfile", "internal/graph", "internal/op", "internal/rewrite",
-		"internal/quantize", "internal/format/onnx", "internal/runtime", "internal/compile", "internal/mace"},
+		"internal/quantize", "internal/format", "internal/runtime", "internal/compile", "internal/mace"},
 	"internal/mace/stat":  {},
 	"internal/mace/image": {"internal/dataset"},
 	"internal/calibrate":  {"tensor", "internal/graph"},

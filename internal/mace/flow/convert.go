@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/octet-nn/octet/internal/atomicfile"
+	"github.com/octet-nn/octet/internal/format/caffe"
 	"github.com/octet-nn/octet/internal/format/onnx"
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/mace/convert"
@@ -23,7 +24,6 @@ import (
 // source is the files of a model and what its deployment file says of it.
 type source struct {
 	model, weights string // paths; weights is "" but for Caffe
-	inputs         []deploy.Input
 }
 
 // platform reads the models of one framework.
@@ -35,6 +35,7 @@ type platform struct {
 // platforms are the frameworks whose models can be read.
 var platforms = []platform{
 	{"onnx", readONNX},
+	{"caffe", readCaffe},
 }
 
 // readable lists the platforms for messages.
@@ -60,6 +61,18 @@ func readONNX(s source) (*graph.Graph, error) {
 	}
 	defer folder.Close()
 	return onnx.Read(data, onnx.Options{File: s.model, External: folder.FS()})
+}
+
+func readCaffe(s source) (*graph.Graph, error) {
+	structure, err := readFile(s.model)
+	if err != nil {
+		return nil, err
+	}
+	weights, err := readFile(s.weights)
+	if err != nil {
+		return nil, err
+	}
+	return caffe.Read(structure, weights, caffe.Options{File: s.model, Weights: s.weights})
 }
 
 func readFile(path string) ([]byte, error) {
@@ -149,7 +162,7 @@ func (c Convert) stat(f *deploy.File) bool { return c.QuantizeStat || f.Quantize
 
 // one converts one graph.
 func (c Convert) one(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func(string)) (*graph.Graph, *convert.Report, error) {
-	read, err := readSource(f, m, g, warn)
+	read, err := readSource(f, m, warn)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -169,14 +182,14 @@ func (c Convert) one(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func
 }
 
 // readSource reads a model as its framework wrote it.
-func readSource(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func(string)) (*graph.Graph, error) {
+func readSource(f *deploy.File, m *deploy.Model, warn func(string)) (*graph.Graph, error) {
 	i := slices.IndexFunc(platforms, func(p platform) bool { return p.name == m.Platform })
 	if i < 0 {
 		return nil, deploy.Problem{File: f.Path, At: m.At, Text: fmt.Sprintf(
 			"model %s: models of %s cannot be read; those of %s can. Export the model to ONNX (for example with tf2onnx or torch.onnx.export), "+
 				"and write platform: onnx, the new model_file_path and its checksum", m.Name, m.Platform, readable())}
 	}
-	s := source{inputs: g.Inputs}
+	var s source
 	found, err := f.Find(m, m.File)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package flow
 import (
 	"bytes"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -276,6 +277,40 @@ func TestSamplesOfSeveralInputs(t *testing.T) {
 	}
 	if _, _, err := OpenDir(dir, inputs); err == nil || !strings.Contains(err.Error(), "and 5 more files") {
 		t.Errorf("many missing files: %v", err)
+	}
+}
+
+// TestOtherOrder: an image whose channels are in the other order is noticed, in color and gray; noise is not.
+func TestOtherOrder(t *testing.T) {
+	const side = 32
+	last := Port{Name: "x", Shape: []int{1, side, side, 3}}
+	first := last
+	first.ChannelsFirst = true
+	random := rand.New(rand.NewPCG(1, 1))
+	for name, at := range map[string]func(y, x, c int) float32{
+		"color": func(y, x, c int) float32 {
+			return float32(math.Sin(float64(y)/5+float64(c)) * math.Cos(float64(x)/7-2*float64(c)))
+		},
+		"gray":  func(y, x, c int) float32 { return float32(math.Sin(float64(y)/5) * math.Cos(float64(x)/7)) },
+		"noise": func(y, x, c int) float32 { return random.Float32() },
+	} {
+		values := make([]float32, 0, side*side*3)
+		for y := range side {
+			for x := range side {
+				for c := range 3 {
+					values = append(values, at(y, x, c))
+				}
+			}
+		}
+		image := tensor.Of(values, 1, side, side, 3)
+		turned := first.Data(image, values)
+		if right := last.otherOrder(image.Bytes()) + first.otherOrder(turned); right != "" {
+			t.Errorf("%s: %s", name, right)
+		}
+		wrong, wrongToo := first.otherOrder(image.Bytes()), last.otherOrder(turned)
+		if said := strings.Contains(wrong, "--input_data_format NHWC") && strings.Contains(wrongToo, "--input_data_format NCHW"); said != (name != "noise") {
+			t.Errorf("%s: %q, %q", name, wrong, wrongToo)
+		}
 	}
 }
 

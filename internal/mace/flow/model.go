@@ -84,7 +84,7 @@ func typed(g *graph.Graph, row numeric.Arithmetic) error {
 // are compared with.
 func FloatModel(f *deploy.File, m *deploy.Model, g *deploy.Graph, layout Layout) (*Model, error) {
 	quiet := func(string) {} // converting has said it
-	read, err := readSource(f, m, g, quiet)
+	read, err := readSource(f, m, quiet)
 	if err != nil {
 		return nil, err
 	}

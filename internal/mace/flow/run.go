@@ -143,14 +143,16 @@ func (t *target) each(ctx context.Context, m *Model, do func(s Sample, inputs ma
 		return do(Sample{}, inputs)
 	}
 	types := m.Types()
+	warn := t.Warn // of the first sample's values; the others are arranged alike
 	for i, s := range samples {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		inputs, err := s.Read(m.Inputs, types)
+		inputs, err := s.Read(m.Inputs, types, warn)
 		if err != nil {
 			return err
 		}
+		warn = func(string) {}
 		if err := do(s, inputs); err != nil {
 			return fmt.Errorf("sample %s: %w", filepath.Base(s.Files[0]), err)
 		}

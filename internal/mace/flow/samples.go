@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -145,6 +146,48 @@ func beginsWith(file, magic string) bool {
 	return string(head[:n]) == magic
 }
 
+// Images have few channels and more than a few rows.
+const (
+	maxImageChannels = 4
+	minImageSide     = 8
+)
+
+// otherOrder is a sentence if an image's values look as if its channels were in the other order than the port says, ""
+// otherwise. Neighbours in an image differ little; read in the wrong order, values side by side are not neighbours.
+func (p Port) otherOrder(data []byte) string {
+	if len(p.Shape) != 4 || p.Integer || p.Shape[3] < 2 || p.Shape[3] > maxImageChannels || min(p.Shape[1], p.Shape[2]) < minImageSide {
+		return ""
+	}
+	t, err := tensor.FromBytes(tensor.Float32, []int{len(data) / 4}, data)
+	if err != nil {
+		return ""
+	}
+	values := tensor.Values[float32](t)[:p.Shape[1]*p.Shape[2]*p.Shape[3]]
+	first, last := roughness(values, 1, p.Shape[2]), roughness(values, p.Shape[3], p.Shape[2]*p.Shape[3])
+	given, other, seem := last, first, "NCHW"
+	if p.ChannelsFirst {
+		given, other, seem = first, last, "NHWC"
+	}
+	if !(other < 0.6*given) {
+		return ""
+	}
+	have := "NHWC"
+	if seem == have {
+		have = "NCHW"
+	}
+	return fmt.Sprintf("the files of input %q are taken for %s, but their values look like %s, in which neighbours differ less; if so: --input_data_format %s",
+		p.Name, have, seem, seem)
+}
+
+// roughness is the mean difference between elements and those right of them and below them.
+func roughness(values []float32, right, below int) float64 {
+	var sum float64
+	for i := range len(values) - below {
+		sum += math.Abs(float64(values[i+right]-values[i])) + math.Abs(float64(values[i+below]-values[i]))
+	}
+	return sum / float64(len(values)-below)
+}
+
 // OneSample is the sample of --input_file: the files PREFIX_<formatted name>, one for each input, or for a model with
 // one input also the file itself.
 func OneSample(prefix string, inputs []Port) (Sample, error) {
@@ -178,8 +221,9 @@ func FilesSample(f *deploy.File, m *deploy.Model, resources []deploy.Resource, i
 	return s, checkFiles([]Sample{s}, inputs)
 }
 
-// Read is the tensors of a sample, by the names of inputs. types has the element type that the model takes.
-func (s Sample) Read(inputs []Port, types map[string]tensor.DType) (map[string]*tensor.Tensor, error) {
+// Read is the tensors of a sample, by the names of inputs. types has the element type that the model takes; warn gets
+// what is doubtful about the values.
+func (s Sample) Read(inputs []Port, types map[string]tensor.DType, warn func(string)) (map[string]*tensor.Tensor, error) {
 	tensors := map[string]*tensor.Tensor{}
 	for i, in := range inputs {
 		data, err := os.ReadFile(s.Files[i])
@@ -188,6 +232,9 @@ func (s Sample) Read(inputs []Port, types map[string]tensor.DType) (map[string]*
 		}
 		if len(data) != in.Bytes() { // changed since it was checked
 			return nil, checkFile(s.Files[i], in)
+		}
+		if doubt := in.otherOrder(data); doubt != "" {
+			warn(doubt)
 		}
 		if tensors[in.Name], err = in.Tensor(data, types[in.Name]); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Files[i], err)

@@ -130,7 +130,7 @@ func (t *target) report(measured times) error {
 }
 
 // capability measures the machine, so that times of different machines can be compared: the least time of a float
-// convolution of 231 million multiply-accumulates (64 channels of 80×80 to 64 by 3×3), of five runs.
+// convolution of 236 million multiply-accumulates (64 channels of 80×80 to 64 by 3×3), of five runs.
 func capability(ctx context.Context, threads int) (time.Duration, error) {
 	value := func(name string, t *tensor.Tensor) *graph.Value {
 		return &graph.Value{Name: name, Type: graph.TypeOf(t), Const: t}
