@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -258,5 +259,75 @@ func TestIntegerOutputs(t *testing.T) {
 	}
 	if data, err := os.ReadFile("out/best_1"); err != nil || len(data) != 4 || data[0] > 3 || data[1]|data[2]|data[3] != 0 {
 		t.Errorf("indices: %v, %v", data, err)
+	}
+}
+
+// TestValidationFiles: validation_inputs_data is what runs, validation_outputs_data what outputs are compared with.
+func TestValidationFiles(t *testing.T) {
+	_, config := maceTiny(t, "output_data_formats: NONE", "output_data_formats: NONE\n        validation_inputs_data: [https://example.org/samples/x_1]\n"+
+		"        validation_outputs_data: [${EXPECTED}]")
+	rawSamples(t, "samples", 2)
+	fail(t, exitError, []string{"tiny.yml:16:35: the environment variable EXPECTED is not set"}, "convert", "--config", config)
+	t.Setenv("EXPECTED", "expected")
+	succeed(t, "convert", "--config", config)
+	fail(t, exitError, []string{"tiny.yml:15:34", "nothing is ever downloaded"}, "run", "--config", config, "--validate")
+	if err := os.MkdirAll("build/cache", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link("samples/x_1", "build/cache/x_1"); err != nil {
+		t.Fatal(err)
+	}
+	fail2 := octetWith(t.Context(), "run", "--config", config, "--validate")
+	if fail2.code != exitError || !strings.Contains(fail2.stderr, "there is no file expected") {
+		t.Errorf("no outputs to compare with: %d %s", fail2.code, fail2.stderr)
+	}
+	succeed(t, "run", "--config", config, "--output_file", "out")
+	if err := os.Rename("out_y", "expected"); err != nil {
+		t.Fatal(err)
+	}
+	r := succeed(t, "run", "--config", config, "--validate")
+	if !strings.Contains(r.stdout, "y MACE VS ONNX similarity: ") || !strings.Contains(r.stdout, "y: SQNR equal; first answer agrees in 1 of 1") {
+		t.Errorf("validate:\n%s", r.stdout)
+	}
+	opposite := tensor.Of([]float32{1, -1, 1, -1}, 4)
+	writeText(t, "expected", string(opposite.Bytes()))
+	if r := octetWith(t.Context(), "run", "--config", config, "--validate"); r.code != exitError || !strings.Contains(r.stdout, "Similarity Test Failed") {
+		t.Errorf("validate: %d\n%s", r.code, r.stdout)
+	}
+	nan := tensor.Of([]float32{float32(math.NaN()), 1, 1, 1}, 4)
+	writeText(t, "expected", string(nan.Bytes()))
+	if r := octetWith(t.Context(), "run", "--config", config, "--validate"); r.code != exitError || !strings.Contains(r.stdout, "similarity: nan") {
+		t.Errorf("validate with NaN: %d\n%s", r.code, r.stdout)
+	}
+	writeText(t, "expected", "short")
+	if r := octetWith(t.Context(), "run", "--config", config, "--validate"); r.code != exitError || !strings.Contains(r.stderr, `expected has 5 bytes, output "y" has 16`) {
+		t.Errorf("a short file: %d\n%s", r.code, r.stderr)
+	}
+}
+
+// TestSeveralModels: models of a file are converted together or not at all, and subgraphs are files of their own.
+func TestSeveralModels(t *testing.T) {
+	_, config := maceTiny(t)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, model, _ := strings.Cut(string(text), "  tiny:\n")
+	two := writeText(t, "two.yml", top+"  tiny:\n"+model+"  wrong:\n"+strings.Replace(model, "output_tensors: y", "output_tensors: z", 1))
+	fail(t, exitError, []string{"two.yml:", `"z"`}, "convert", "--config", two)
+	if _, err := os.Stat("build"); err == nil {
+		t.Error("one of two models was written")
+	}
+	succeed(t, "convert", "--config", two, "--model_name", "tiny")
+	graphs := strings.Replace(string(text), "      - input_tensors: x", "      head:\n        input_tensors: x", 1)
+	i, j := strings.Index(graphs, "      head:\n"), strings.Index(graphs, "    runtime:")
+	tail := strings.NewReplacer("head:", "tail:", "input_tensors: x", "input_tensors: c", "1,3,8,8", "1,8,8,8").Replace(graphs[i:j])
+	head := strings.NewReplacer("output_tensors: y", "output_tensors: c", "output_shapes: 1,4", "output_shapes: 1,8,8,8", "formats: NONE", "formats: NCHW").Replace(graphs[i:j])
+	several := writeText(t, "several.yml", graphs[:i]+head+tail+graphs[j:])
+	r := succeed(t, "convert", "--config", several)
+	for _, name := range []string{"tiny_head.onnx", "tiny_tail.onnx"} {
+		if !strings.Contains(r.stdout, filepath.Join("build", "lib", "model", name)+": float") {
+			t.Errorf("lacks %s:\n%s", name, r.stdout)
+		}
 	}
 }
