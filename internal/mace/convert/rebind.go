@@ -42,7 +42,7 @@ func Rebind(g *graph.Graph, inputs map[string]*tensor.Tensor) (*graph.Graph, err
 		}
 	}
 	for _, n := range g.Nodes {
-		if n.Compute == graph.Integer {
+		if n.Compute == graph.Integer || n.Compute == graph.IntegerToFloat {
 			if err := b.bind(n); err != nil {
 				return nil, err
 			}
