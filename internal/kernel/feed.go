@@ -6,7 +6,7 @@ package kernel
 // or a run's length is no multiple of the kernel's depth step, the lines that a piece of the work sees are copied to a
 // band with padding around them; only windows with gaps between their columns are copied row by row.
 //
-// A piece of the work is some lines of the output of one image.
+// A part of the work is some lines of the output of one image.
 type feed struct {
 	window Window
 	inputs int // channels of one group
@@ -14,7 +14,7 @@ type feed struct {
 
 	run   int // elements of a run
 	step  int // runs are read up to a multiple of this; the weights there are 0
-	lines int // output lines of a piece
+	lines int // output lines that are worked on at once
 }
 
 type feedSource uint8
@@ -83,18 +83,8 @@ func (f *feed) chooseLines(elementBytes, rowTile int) int {
 	return min(lines, w.OutHeight)
 }
 
-// pieces is how many pieces of lines there are.
-func (f *feed) pieces() int { return f.window.Batch * divideUp(f.window.OutHeight, f.lines) }
-
 // rows is how many rows a piece has at most.
 func (f *feed) rows() int { return f.lines * f.window.OutWidth }
-
-// piece is the first row of a piece and how many rows it has.
-func (f *feed) piece(i int) (first, rows int) {
-	each := divideUp(f.window.OutHeight, f.lines)
-	line := i % each * f.lines
-	return (i/each*f.window.OutHeight + line) * f.window.OutWidth, min(f.lines, f.window.OutHeight-line) * f.window.OutWidth
-}
 
 // paddedRun is the length of a run as it is read.
 func (f *feed) paddedRun() int { return divideUp(f.run, f.step) * f.step }
@@ -207,34 +197,87 @@ func copyBand[T byte | float32](f *feed, band, in []T, n, y, width, height int, 
 	}
 }
 
-// split divides a matrix product into the pieces of the work: pieces of lines, groups, panels of columns.
+// split divides a matrix product into the pieces of the work: a few lines of the output times one panel of columns.
+// There are so many of them that they can be shared evenly; what consecutive ones have in common is put together again
+// by parts.
 type split struct {
-	groups int
-	pieces int // of lines and groups
-	panels int // panels of a piece
-	tiles  int // pieces of the panels of a group
+	feed    *feed
+	groups  int
+	panels  int  // of a group
+	lines   int  // of a piece
+	rows    int  // pieces of all lines
+	byPanel bool // pieces of a panel follow each other, not pieces of the same lines
 }
 
-// newSplit divides the panels too where there are too few lines to feed several threads.
 func newSplit(f *feed, groups, panels int) split {
-	const want = 16
-	s := split{groups: groups, pieces: f.pieces() * groups}
-	n := 1
-	if s.pieces > 0 && s.pieces < want {
-		n = max(min(divideUp(want, s.pieces), panels), 1)
-	}
-	s.panels = max(divideUp(panels, n), 1)
-	s.tiles = divideUp(panels, s.panels)
+	const want = 16 * 64 // pieces, if there are so many lines
+	lines := f.window.Batch * f.window.OutHeight
+	s := split{feed: f, groups: groups, panels: panels}
+	s.lines = min(max(lines*groups*panels/want, 1), f.lines)
+	s.rows = divideUp(lines, s.lines)
+	s.byPanel = lines <= f.lines
 	return s
 }
 
-func (s *split) units() int { return s.pieces * s.tiles }
+func (s *split) units() int { return s.groups * s.rows * s.panels }
 
-// unit is the piece of lines, the group and the first panel of a piece of the work.
-func (s *split) unit(i int) (lines, group, panel int) {
-	panel = i % s.tiles * s.panels
-	i /= s.tiles
-	return i / s.groups, i % s.groups, panel
+// part is consecutive rows of one image times consecutive panels.
+type part struct {
+	group                 int
+	first, rows           int // output pixels
+	firstPanel, lastPanel int
+}
+
+// parts goes through the pieces [start, end), as few parts as possible.
+type parts struct {
+	split      *split
+	start, end int
+
+	// what is left of the rectangle in progress
+	line, lastLine        int
+	group                 int
+	firstPanel, lastPanel int
+}
+
+func (b *parts) next() (part, bool) {
+	if b.line == b.lastLine && !b.rectangle() {
+		return part{}, false
+	}
+	w := &b.split.feed.window
+	lines := min(b.lastLine-b.line, w.OutHeight-b.line%w.OutHeight)
+	lines = divideUp(lines, divideUp(lines, b.split.feed.lines))
+	next := part{b.group, b.line * w.OutWidth, lines * w.OutWidth, b.firstPanel, b.lastPanel}
+	b.line += lines
+	return next, true
+}
+
+// rectangle takes as many pieces as are lines times panels: the rest of a row of pieces, or whole ones.
+func (b *parts) rectangle() bool {
+	if b.start >= b.end {
+		return false
+	}
+	s := b.split
+	length := s.panels // of a row of pieces
+	if s.byPanel {
+		length = s.rows
+	}
+	group := s.rows * s.panels
+	b.group = b.start / group
+	at := b.start % group
+	left := min(b.end-b.start, group-at)
+	row, from := at/length, at%length
+	lastRow, to := row+1, min(length, from+left)
+	if from == 0 && left >= length {
+		lastRow = row + left/length
+	}
+	b.start += (lastRow-row-1)*length + to - from
+	if s.byPanel {
+		row, lastRow, from, to = from, to, row, lastRow
+	}
+	b.firstPanel, b.lastPanel = from, to
+	b.line = row * s.lines
+	b.lastLine = min(lastRow*s.lines, s.feed.window.Batch*s.feed.window.OutHeight)
+	return true
 }
 
 // evenTiles divides rows into as few tiles of at most mr as possible, all of size or size+1 rows: the first larger ones

@@ -4,7 +4,6 @@ package kernel
 type productF32 struct {
 	weights   *PackedF32
 	feed      feed
-	split     split
 	place     *placement
 	outStride int
 	epilogue  *EpilogueF32
@@ -13,11 +12,14 @@ type productF32 struct {
 func newProductF32(weights *PackedF32, w *Window, e *EpilogueF32) productF32 {
 	p := productF32{weights: weights, outStride: w.OutStride, epilogue: e,
 		feed: newFeed(w, weights.Filter.Inputs, weights.row.KR, 4, weights.row.MR, false)}
-	p.split = newSplit(&p.feed, weights.Filter.Groups, weights.groupPanels())
 	return p
 }
 
-func (p *productF32) units() int { return p.split.units() }
+func (p *productF32) units() int { s := p.split(); return s.units() }
+
+func (p *productF32) split() split {
+	return newSplit(&p.feed, p.weights.Filter.Groups, p.weights.groupPanels())
+}
 
 func (p *productF32) scratch() int {
 	row, rows := p.weights.row, p.feed.rows()
@@ -37,11 +39,13 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 	copies := carve[float32](&scratch, feed.copied())
 
 	t := tileF32{runStarts: runs, runLength: feed.paddedRun(), acc: acc, least: p.epilogue.Least, greatest: p.epilogue.Greatest}
-	laidOut, previousLines, previousGroup := -1, -1, -1
-	for unit := start; unit < end; unit++ {
-		lines, group, firstPanel := p.split.unit(unit)
-		first, rows := feed.piece(lines)
-		if lines != previousLines || group != previousGroup {
+	laidOut := -1
+	split := p.split()
+	all := parts{split: &split, start: start, end: end}
+	previous := part{first: -1}
+	for b, ok := all.next(); ok; b, ok = all.next() {
+		first, rows, group := b.first, b.rows, b.group
+		if first != previous.first || rows != previous.rows || group != previous.group {
 			if rows != laidOut {
 				feed.layout(starts[:rows], runs)
 				laidOut = rows
@@ -49,10 +53,9 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 			t.a = supply(feed, copies, in, first, rows, group, 0)
 			p.place.starts(outStarts[:rows], first, p.outStride)
 		}
-		previousLines, previousGroup = lines, group
+		previous = b
 		size, larger := evenTiles(rows, mr)
-		lastPanel := min(firstPanel+p.split.panels, w.groupPanels())
-		for panel := firstPanel; panel < lastPanel; panel++ {
+		for panel := b.firstPanel; panel < b.lastPanel; panel++ {
 			t.columns = min(nr, perGroup-panel*nr)
 			t.mask = uint32(1<<t.columns - 1)
 			channel := group*perGroup + panel*nr

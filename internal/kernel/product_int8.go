@@ -11,7 +11,6 @@ import (
 type productInt8 struct {
 	weights   *PackedInt8
 	feed      feed
-	split     split
 	place     *placement // nil: row i is the output's row i
 	outStride int
 	signed    bool
@@ -29,11 +28,14 @@ func newProductInt8(weights *PackedInt8, w *Window, signed bool, zeroPoint int32
 		tile = amxRows
 	}
 	p.feed = newFeed(w, weights.Filter.Inputs, weights.step, 1, tile, p.amx)
-	p.split = newSplit(&p.feed, weights.Filter.Groups, weights.groupPanels())
 	return p
 }
 
-func (p *productInt8) units() int { return p.split.units() }
+func (p *productInt8) units() int { s := p.split(); return s.units() }
+
+func (p *productInt8) split() split {
+	return newSplit(&p.feed, p.weights.Filter.Groups, p.weights.groupPanels())
+}
 
 // sums is how many sums are kept at once: those of a tile; with AMX those of a piece and one row more.
 func (p *productInt8) sums() int {
@@ -86,11 +88,13 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 		tiles.signed, tiles.kernel = p.signed, row.amx
 		tiles.depth(runs, t.runLength, w.step)
 	}
-	laidOut, previousLines, previousGroup := -1, -1, -1
-	for unit := start; unit < end; unit++ {
-		lines, group, firstPanel := p.split.unit(unit)
-		first, rows := feed.piece(lines)
-		if lines != previousLines || group != previousGroup {
+	laidOut := -1
+	split := p.split()
+	all := parts{split: &split, start: start, end: end}
+	previous := part{first: -1}
+	for b, ok := all.next(); ok; b, ok = all.next() {
+		first, rows, group := b.first, b.rows, b.group
+		if first != previous.first || rows != previous.rows || group != previous.group {
 			if rows != laidOut {
 				feed.layout(starts[:rows], runs)
 				laidOut = rows
@@ -101,10 +105,9 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 			}
 			p.place.starts(outStarts[:rows], first, p.outStride)
 		}
-		previousLines, previousGroup = lines, group
+		previous = b
 		size, larger := evenTiles(rows, mr)
-		lastPanel := min(firstPanel+p.split.panels, w.groupPanels())
-		for panel := firstPanel; panel < lastPanel; panel++ {
+		for panel := b.firstPanel; panel < b.lastPanel; panel++ {
 			column := panel * nr
 			t.columns = min(nr, perGroup-column)
 			t.mask = uint32(1<<t.columns - 1)

@@ -100,3 +100,58 @@ func TestSumCodes(t *testing.T) {
 		}
 	}
 }
+
+// Layers of more than a million products have many pieces for each of 64 goroutines, or one piece per line and panel.
+func TestProductPieces(t *testing.T) {
+	forEachTier(t, func(t *testing.T, s Set) {
+		for _, shape := range []struct{ size, inputs, outputs, kernel, least int }{
+			{112, 16, 96, 1, 16 * 64}, {28, 192, 32, 1, 12 * 64}, {14, 384, 64, 1, 6 * 64}, {7, 960, 320, 1, 7 * 64},
+			{56, 64, 64, 3, 112}, {28, 128, 128, 3, 112}, {7, 512, 512, 3, 112},
+		} {
+			pad := shape.kernel / 2
+			c := newConvCase("", 1, shape.size, shape.size, shape.inputs, shape.outputs, 1, shape.kernel, shape.kernel, 1, 1, 1, 1, [4]int{pad, pad, pad, pad})
+			k := ConvInt8{Weights: s.PackInt8(Int8Weights{Filter: c.filter, Data: make([]byte, shape.outputs*c.filter.depth()), Signed: true}), Window: c.window}
+			if n := k.Units(); n < shape.least {
+				t.Errorf("%+v: %d pieces", shape, n)
+			}
+		}
+	})
+}
+
+// Pieces are put together to parts that cover each line and panel once.
+func TestPartsCoverEverything(t *testing.T) {
+	r := random(4)
+	for range 300 {
+		batch, height, width, groups, panels := 1+r.IntN(3), 1+r.IntN(40), 1+r.IntN(20), 1+r.IntN(3), 1+r.IntN(12)
+		w := newConvCase("", batch, height, width, groups, groups, groups, 1, 1, 1, 1, 1, 1, [4]int{}).window
+		if r.IntN(2) == 0 {
+			w.KernelHeight, w.PadTop = 3, 1
+		}
+		f := newFeed(&w, 1, 1, 1, 4, false)
+		s := newSplit(&f, groups, panels)
+		seen := map[[3]int]int{}
+		for start := 0; start < s.units(); {
+			end := min(start+1+r.IntN(s.units()), s.units())
+			all := parts{split: &s, start: start, end: end}
+			for p, ok := all.next(); ok; p, ok = all.next() {
+				if p.rows < 1 || p.rows > f.rows() || p.firstPanel >= p.lastPanel {
+					t.Fatalf("part %+v", p)
+				}
+				for row := p.first; row < p.first+p.rows; row++ {
+					for panel := p.firstPanel; panel < p.lastPanel; panel++ {
+						seen[[3]int{p.group, row, panel}]++
+					}
+				}
+			}
+			start = end
+		}
+		if want := groups * w.pixels() * panels; len(seen) != want {
+			t.Fatalf("%d of %d rows and panels", len(seen), want)
+		}
+		for at, n := range seen {
+			if n != 1 {
+				t.Fatalf("%v is done %d times", at, n)
+			}
+		}
+	}
+}
