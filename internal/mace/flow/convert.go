@@ -64,6 +64,9 @@ func readONNX(s source) (*graph.Graph, error) {
 }
 
 func readCaffe(s source) (*graph.Graph, error) {
+	if s.weights == "" {
+		return nil, errors.New("a Caffe model is two files; give the .caffemodel as weight_file_path")
+	}
 	structure, err := readFile(s.model)
 	if err != nil {
 		return nil, err
