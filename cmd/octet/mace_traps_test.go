@@ -305,6 +305,63 @@ func TestValidationFiles(t *testing.T) {
 	}
 }
 
+// TestStaleModels: a converted model that is not what the deployment file says by now is not run.
+func TestStaleModels(t *testing.T) {
+	_, config := maceTiny(t)
+	rawSamples(t, "samples", 2)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := strings.Replace(string(text), "output_tensors: y", "check_tensors: f\n        check_shapes: 1,8\n        output_tensors: y", 1)
+	quantized := writeText(t, "quantized.yml", checked+"    quantize: 1\n    quantize_range_file: ranges\n")
+	// One deployment file for both: its float model gives the ranges.
+	writeText(t, "ranges", "c@@0,1\n")
+	succeed(t, "convert", "--config", quantized, "--quantize_stat")
+	r := succeed(t, "run", "--config", quantized, "--quantize_stat", "--input_dir", "samples")
+	writeText(t, "log", r.stdout)
+	fail(t, exitError, []string{"it is a float model, and the deployment file says quantize: 1", "octet convert --config quantized.yml"},
+		"run", "--config", quantized, "--input_dir", "samples")
+	if err := os.Remove("ranges"); err != nil {
+		t.Fatal(err)
+	}
+	writeText(t, "ranges", succeed(t, "quantize-stat", "--log_file", "log").stdout)
+	succeed(t, "convert", "--config", quantized)
+	// check_tensors take the place of outputs in the quantized model.
+	succeed(t, "run", "--config", quantized, "--input_dir", "samples", "--output_dir", "out")
+	if data, err := os.ReadFile("out/f_0"); err != nil || len(data) != 32 {
+		t.Errorf("check_tensors: %d bytes, %v", len(data), err)
+	}
+	if r := succeed(t, "run", "--config", quantized, "--validate", "--validate_threshold", "0.9", "--input_dir", "samples"); !strings.Contains(r.stdout, "f MACE VS ONNX") {
+		t.Errorf("validate:\n%s", r.stdout)
+	}
+	fail(t, exitError, []string{"it is quantized, and the deployment file does not say quantize: 1"}, "run", "--config", config, "--input_dir", "samples")
+}
+
+// TestIntermediateOutputs: results from inside of the network are the right ones (MACE gives another layer's data).
+func TestIntermediateOutputs(t *testing.T) {
+	rename := []string{"output_tensors: y", "output_tensors: [y, r]", "output_shapes: 1,4", "output_shapes: ['1,4', '1,8,8,8']",
+		"output_data_formats: NONE", "output_data_formats: [NONE, NCHW]"}
+	_, config := maceTiny(t, rename...)
+	rawSamples(t, "samples", 2)
+	succeed(t, "convert", "--config", config)
+	succeed(t, "run", "--config", config, "--input_dir", "samples", "--output_dir", "both")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := writeText(t, "one.yml", strings.NewReplacer("[y, r]", "r", "['1,4', '1,8,8,8']", "1,8,8,8", "[NONE, NCHW]", "NCHW").Replace(string(text)))
+	succeed(t, "convert", "--config", one)
+	succeed(t, "run", "--config", one, "--input_dir", "samples", "--output_dir", "one")
+	both, err := os.ReadFile("both/r_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if alone, err := os.ReadFile("one/r_1"); err != nil || string(alone) != string(both) || len(both) != 4*512 {
+		t.Errorf("an intermediate output depends on what else is asked for (%v)", err)
+	}
+}
+
 // TestSeveralModels: models of a file are converted together or not at all, and subgraphs are files of their own.
 func TestSeveralModels(t *testing.T) {
 	_, config := maceTiny(t)

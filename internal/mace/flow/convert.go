@@ -165,6 +165,9 @@ func (c Convert) stat(f *deploy.File) bool { return c.QuantizeStat || f.Quantize
 
 // one converts one graph.
 func (c Convert) one(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func(string)) (*graph.Graph, *convert.Report, error) {
+	if c.stat(f) {
+		g = asFloat(g)
+	}
 	read, err := readSource(f, m, warn)
 	if err != nil {
 		return nil, nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/octet-nn/octet/internal/compile"
 	"github.com/octet-nn/octet/internal/graph"
@@ -32,8 +33,8 @@ type Model struct {
 type Layout struct{ Input, Output string }
 
 // Load reads the converted model of a graph from the output folder. arithmetic, if it is not None, takes the place of
-// the row that the model was converted for.
-func Load(f *deploy.File, m *deploy.Model, g *deploy.Graph, output string, layout Layout, arithmetic numeric.Arithmetic) (*Model, error) {
+// the row that the model was converted for. forRanges allows a float model of a graph that is to be quantized.
+func Load(f *deploy.File, m *deploy.Model, g *deploy.Graph, output string, layout Layout, arithmetic numeric.Arithmetic, forRanges bool) (*Model, error) {
 	path := ModelPath(f, m, g, output)
 	read, err := readONNX(source{model: path})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -53,11 +54,14 @@ func Load(f *deploy.File, m *deploy.Model, g *deploy.Graph, output string, layou
 	if err := typed(read, row); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	if forRanges && read.Metadata[convert.MetadataScheme] == "" {
+		g = asFloat(g)
+	}
 	model := &Model{Name: m.Name, Path: path, Inputs: Inputs(g, layout.Input), Outputs: Outputs(g, layout.Output), graph: read}
 	if slices.ContainsFunc(read.Nodes, func(n *graph.Node) bool { return n.Compute == graph.Integer || n.Compute == graph.IntegerToFloat }) {
 		model.Arithmetic = row
 	}
-	return model, model.check(f)
+	return model, model.check(f, g)
 }
 
 // typed gives a quantized model, which its file spells as float operators between codes, the form in which operators
@@ -104,9 +108,15 @@ func FloatModel(f *deploy.File, m *deploy.Model, g *deploy.Graph, layout Layout)
 }
 
 // check compares inputs and outputs with the deployment file, which may have been changed since the model was made.
-func (m *Model) check(f *deploy.File) error {
+func (m *Model) check(f *deploy.File, g *deploy.Graph) error {
 	stale := func(format string, args ...any) error {
 		return fmt.Errorf("%s does not fit %s: %s. Convert again:\n  octet convert --config %s", m.Path, f.Path, fmt.Sprintf(format, args...), f.Path)
+	}
+	switch scheme := m.graph.Metadata[convert.MetadataScheme]; {
+	case g.Quantize && scheme == "":
+		return stale("it is a float model, and the deployment file says quantize: 1")
+	case !g.Quantize && strings.HasPrefix(scheme, "mace") && scheme != "mace weights":
+		return stale("it is quantized, and the deployment file does not say quantize: 1")
 	}
 	if len(m.graph.Inputs) != len(m.Inputs) {
 		return stale("it has %d inputs, the deployment file %d", len(m.graph.Inputs), len(m.Inputs))
@@ -149,6 +159,7 @@ type Session struct {
 	keep     []string
 	threads  int
 	compiled *runtime.Session
+	results  map[string]*tensor.Tensor // of the last run, to be written over by the next
 	// bound is for which least and greatest values of inputs the model is compiled, where that matters.
 	bound string
 }
@@ -172,7 +183,7 @@ func (s *Session) compile(g *graph.Graph) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.model.Path, err)
 	}
-	s.compiled = compiled
+	s.compiled, s.results = compiled, map[string]*tensor.Tensor{}
 	return nil
 }
 
@@ -218,16 +229,15 @@ type Value struct {
 	Reals []float32 // nil for integers that stand for themselves
 }
 
-// Run computes the outputs and kept values, by name.
+// Run computes the outputs and kept values, by name. They are valid until the next run.
 func (s *Session) Run(ctx context.Context, inputs map[string]*tensor.Tensor) (map[string]Value, error) {
 	if err := s.bind(inputs); err != nil {
 		return nil, err
 	}
-	out, err := s.compiled.Run(ctx, inputs)
-	if err != nil {
+	if err := s.compiled.RunReusing(ctx, inputs, s.results); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.model.Path, err)
 	}
-	return valuesOf(s.compiled.Outputs(), out), nil
+	return valuesOf(s.compiled.Outputs(), s.results), nil
 }
 
 func valuesOf(infos []*graph.Value, out map[string]*tensor.Tensor) map[string]Value {

@@ -65,6 +65,13 @@ func outputsOf(g *deploy.Graph) []deploy.Output {
 	return g.Outputs
 }
 
+// asFloat is a graph that is not to be quantized.
+func asFloat(g *deploy.Graph) *deploy.Graph {
+	float := *g
+	float.Quantize = false
+	return &float
+}
+
 func newPort(name string, shape []int, dtype, format, fileFormat string) Port {
 	p := Port{Name: name, Shape: shape, Integer: dtype == "int32"}
 	if len(shape) != 4 || format == "NONE" {

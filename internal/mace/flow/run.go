@@ -94,7 +94,7 @@ type target struct {
 }
 
 func (t *target) load() (*Model, error) {
-	return Load(t.file, t.model, t.graph, t.Output, t.Layout, t.Arithmetic)
+	return Load(t.file, t.model, t.graph, t.Output, t.Layout, t.Arithmetic, t.QuantizeStat)
 }
 
 // checkNames finds outputs whose files would have the same name.

@@ -120,6 +120,10 @@ func (t *target) verdict(ctx context.Context, m, float *Model, comparisons []Com
 		failed = append(failed, fmt.Errorf("validation of model %s failed: the similarity of %q, %s, is not above the threshold %s",
 			m.Name, c.Name, pythonFloat(c.Similarity()), pythonFloat(threshold)))
 	}
+	if len(failed) > 0 && m.Quantized() {
+		failed = append(failed, fmt.Errorf("MACE's scheme has one scale for all of a layer's weights, which some networks do not bear (depthwise convolutions above all). "+
+			"A scale for each channel may do better:\n  octet quantize %s --samples SAMPLES -o MODEL.int8.onnx", float.Path))
+	}
 	for i := range comparisons {
 		comparisons[i].WriteDetails(t.Stdout)
 	}
