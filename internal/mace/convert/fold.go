@@ -32,7 +32,7 @@ func (c *converter) fold() error {
 		return err
 	}
 	rules := []func(f *folder, n *graph.Node) bool{
-		(*folder).dropUseless, (*folder).productAndSum, (*folder).batchNorm, (*folder).bias, (*folder).activation,
+		(*folder).dropUseless, (*folder).productAndSum, (*folder).scaledNorm, (*folder).batchNorm, (*folder).bias, (*folder).activation,
 	}
 	for _, rule := range rules {
 		for c.foldPass(rule) {
@@ -215,6 +215,30 @@ func (f *folder) productAndSum(n *graph.Node) bool {
 	return true
 }
 
+// scaledNorm makes Caffe's BatchNorm, which only normalizes, and the Scale after it one batch normalization.
+func (f *folder) scaledNorm(n *graph.Node) bool {
+	norm, ok := n.Op.(*op.BatchNormalization)
+	scale := next(f.index, n)
+	if !ok || scale == nil || f.c.o.Platform != "caffe" || len(n.Inputs) != 5 || len(scale.Inputs) != 5 {
+		return false
+	}
+	if s, ok := scale.Op.(*op.BatchNormalization); !ok || s.Epsilon != 0 || s.Layout != norm.Layout {
+		return false
+	}
+	if !filled(n.Inputs[1], 1) || !filled(n.Inputs[2], 0) || !filled(scale.Inputs[3], 0) || !filled(scale.Inputs[4], 1) {
+		return false
+	}
+	n.Inputs = []*graph.Value{n.Inputs[0], scale.Inputs[1], scale.Inputs[2], n.Inputs[3], n.Inputs[4]}
+	f.become(n, scale)
+	return true
+}
+
+// filled reports whether all elements of a constant are one number.
+func filled(v *graph.Value, number float32) bool {
+	return v != nil && v.Const != nil && v.Const.DType() == tensor.Float32 &&
+		!slices.ContainsFunc(op.Float32s(v.Const), func(x float32) bool { return x != number })
+}
+
 // perChannel reports whether the second operand is one constant for each element of the last dimension.
 func perChannel(n *graph.Node) bool {
 	if len(n.Inputs) != 2 || n.Inputs[0].Const != nil || n.Inputs[1].Const == nil || n.Inputs[1].Const.DType() != tensor.Float32 {
@@ -335,41 +359,66 @@ func (f *folder) become(n, folded *graph.Node) {
 	f.drop(folded)
 }
 
-// bias moves an addition of one constant per channel, channels last, into the layer before it.
+// bias moves an addition of one constant per channel into the layer before it.
 func (f *folder) bias(n *graph.Node) bool {
 	a := next(f.index, n)
 	if a == nil || n.Input(2) != nil {
 		return false
 	}
-	add, ok := a.Op.(*op.Add)
-	if !ok || add.Clamp != nil || !perChannel(a) {
+	if add, ok := a.Op.(*op.Add); !ok || add.Clamp != nil || len(a.Inputs) != 2 || rewrite.ClampOf(n.Op) != nil {
 		return false
 	}
-	switch o := n.Op.(type) {
+	var bias *graph.Value
+	o := n.Op
+	switch layer := n.Op.(type) {
 	case *op.Conv:
-		ok = o.Layout == op.NHWC && o.Clamp == nil
+		bias = f.ofChannels(a, layer.Layout)
 	case *op.ConvTranspose:
-		ok = o.Layout == op.NHWC && o.Clamp == nil && f.c.foldsTransposed()
+		if f.c.foldsTransposed() {
+			bias = f.ofChannels(a, layer.Layout)
+		}
 	case *op.MatMul:
-		ok = o.Clamp == nil && f.c.fullyConnected(n)
-		if ok {
-			n.Op = &op.Gemm{Alpha: 1, Beta: 1}
+		if f.c.fullyConnected(n) && perChannel(a) {
+			bias, o = a.Inputs[1], &op.Gemm{Alpha: 1, Beta: 1}
 		}
 	case *op.Gemm:
-		ok = o.Clamp == nil && o.Alpha == 1 && f.c.fullyConnected(n)
-		if ok {
-			n.Op = &op.Gemm{Alpha: 1, Beta: 1, TransB: o.TransB}
+		if layer.Alpha == 1 && f.c.fullyConnected(n) && perChannel(a) {
+			bias, o = a.Inputs[1], &op.Gemm{Alpha: 1, Beta: 1, TransB: layer.TransB}
 		}
-	default:
+	}
+	if bias == nil {
 		return false
 	}
-	if !ok {
-		return false
-	}
-	n.Inputs = []*graph.Value{n.Inputs[0], n.Inputs[1], a.Inputs[1]}
+	n.Op, n.Inputs = o, []*graph.Value{n.Inputs[0], n.Inputs[1], bias}
 	f.become(n, a)
 	return true
 }
+
+// ofChannels is the constant operand of an addition, if it is one number for each channel. Of ONNX models MACE only
+// takes lists for that, which are aligned at the last dimension.
+func (f *folder) ofChannels(add *graph.Node, layout op.Layout) *graph.Value {
+	if layout == op.NHWC {
+		if perChannel(add) {
+			return add.Inputs[1]
+		}
+		return nil
+	}
+	x, v := add.Inputs[0].Type.Shape, add.Inputs[1]
+	if f.c.onnx() || v.Const == nil || v.Const.DType() != tensor.Float32 || len(x) < 3 || x[1].Size != v.Const.Len() {
+		return nil
+	}
+	shape := v.Const.Shape()
+	at := len(shape) - (len(x) - 1)
+	if len(shape) > len(x) || at < 0 || shape[at] != v.Const.Len() {
+		return nil
+	}
+	list := constant(f.index, v.Name+"_list", v.Const.Reshape(v.Const.Len()))
+	list.Origin = v.Source()
+	return list
+}
+
+// onnx reports whether the model comes from an ONNX file.
+func (c *converter) onnx() bool { return c.o.Platform == "" || c.o.Platform == "onnx" }
 
 // foldsTransposed reports whether transposed convolutions take batch normalization and bias, as those of some platforms
 // do.

@@ -332,6 +332,9 @@ const "gamma" f32[4] = seed 2
 const "beta" f32[4] = seed 3
 const "mean" f32[4] = seed 4
 const "variance" f32[4] = fill 2
+const "ones" f32[4] = fill 1
+const "zeros" f32[4] = fill 0
+const "ahead" f32[4,1,1] = seed 8
 const "zero" f32[] = [0]
 const "six" f32[] = [6]
 const "one" f32[] = [1]
@@ -413,6 +416,22 @@ output "r"`, "tensorflow", []string{"r"}},
 "n" f32[...] = BatchNormalization "n" ("c", "gamma", "beta", "mean", "variance")
 "r" f32[...] = Relu "r" ("n")
 output "r"`, "", []string{"c", "n", "r"}},
+		{"a bias before the spatial dimensions, of Caffe", first + `
+"c" f32[...] = Conv "c" ("x", "w")
+"b" f32[...] = Add "b" ("c", "ahead")
+"r" f32[...] = Relu "r" ("b")
+output "r"`, "caffe", []string{"r"}},
+		{"not of ONNX", first + `
+"c" f32[...] = Conv "c" ("x", "w")
+"b" f32[...] = Add "b" ("c", "ahead")
+"r" f32[...] = Relu "r" ("b")
+output "r"`, "onnx", []string{"c", "b", "r"}},
+		{"BatchNorm and Scale of Caffe are one", first + `
+"c" f32[...] = Conv "c" ("x", "w")
+"d" f32[...] = Add "d" ("c", "c")
+"n" f32[...] = BatchNormalization "n" ("d", "ones", "zeros", "mean", "variance")
+"s" f32[...] = BatchNormalization "s" ("n", "gamma", "beta", "zeros", "ones") {Epsilon: 0}
+output "s"`, "caffe", []string{"c", "d", "s"}},
 		{"what does nothing disappears, and a matrix in front of Softmax", first + `
 "c" f32[...] = Conv "c" ("x", "w")
 "i" f32[...] = Identity "i" ("c")
