@@ -220,7 +220,7 @@ func readSource(f *deploy.File, m *deploy.Model, warn func(string)) (*graph.Grap
 // options are what a deployment file says, for package convert.
 func options(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func(string)) (convert.Options, error) {
 	o := convert.Options{
-		Quantize: g.Quantize, Schema: g.Schema, ChangeConcatRanges: g.ChangeConcatRanges, QuantizeLargeWeights: g.LargeWeights,
+		Platform: m.Platform, Quantize: g.Quantize, Schema: g.Schema, ChangeConcatRanges: g.ChangeConcatRanges, QuantizeLargeWeights: g.LargeWeights,
 	}
 	for _, in := range g.Inputs {
 		o.Inputs = append(o.Inputs, convert.Input{Name: in.Name, Shape: in.Shape, Format: in.Format, Low: in.Range[0], High: in.Range[1]})
