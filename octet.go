@@ -24,7 +24,6 @@ import (
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
-	"github.com/octet-nn/octet/internal/quantize"
 	"github.com/octet-nn/octet/internal/rewrite"
 )
 
@@ -169,6 +168,5 @@ func toTyped(g *graph.Graph) error {
 	if _, err := rewrite.Absorb(g, options); err != nil {
 		return err
 	}
-	quantize.RoundBy(g, arithmetic)
 	return g.Check()
 }

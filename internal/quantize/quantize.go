@@ -118,22 +118,9 @@ func Quantize(g *graph.Graph, ranges *calibrate.Ranges, o Options) (*graph.Graph
 	if o.QuantizeIO {
 		quantizeEdges(g)
 	}
-	RoundBy(g, o.Arithmetic)
 	report.decisions(g, p.reasons)
 	report.warn(ranges)
 	return g, report, g.Check()
-}
-
-// RoundBy makes the nodes that quantize reals of a graph round as a row of the table of arithmetics does.
-func RoundBy(g *graph.Graph, row numeric.Arithmetic) {
-	if row == numeric.ONNX {
-		return // what they do without a row
-	}
-	for _, n := range g.Nodes {
-		if _, ok := n.Op.(*op.Quantize); ok {
-			n.Arithmetic = row
-		}
-	}
 }
 
 // dropWithoutRange rejects layers that need a range nobody measured, until all others have theirs.

@@ -14,7 +14,6 @@ import (
 	"github.com/octet-nn/octet/internal/mace/deploy"
 	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
-	"github.com/octet-nn/octet/internal/quantize"
 	"github.com/octet-nn/octet/internal/rewrite"
 	"github.com/octet-nn/octet/internal/runtime"
 	"github.com/octet-nn/octet/tensor"
@@ -80,7 +79,6 @@ func typed(g *graph.Graph, row numeric.Arithmetic) error {
 	if _, err := rewrite.Absorb(g, rewrite.AbsorbOptions{Arithmetic: row}); err != nil {
 		return err
 	}
-	quantize.RoundBy(g, row)
 	return g.Check()
 }
 
