@@ -186,8 +186,8 @@ func (m *Model) Quantized() bool {
 // QuantizeOptions say how a float model becomes an 8-bit one; the zero value is the default.
 type QuantizeOptions struct {
 	// Scheme is "int8" (the default: asymmetric activations per tensor, symmetric int8 weights per output channel),
-	// "int8-per-tensor", "uint8" (asymmetric uint8 weights per tensor) or "dynamic" (activations quantized as the
-	// model runs; no samples needed).
+	// "int8-per-tensor", "uint8" (asymmetric uint8 weights per tensor), "dynamic" (activations quantized as the model
+	// runs; no samples needed) or, for TensorFlow Lite, "16x8" (int16 activations).
 	Scheme string
 	// Format is the format that the model will be saved in: "onnx" (also "") or "tflite". It chooses the row of the
 	// arithmetic table, and for TensorFlow Lite leaves in float what its kernels cannot compute on codes.
@@ -229,6 +229,9 @@ func (o QuantizeOptions) resolve() (quantize.Options, error) {
 	}
 	switch o.Format {
 	case "", formatONNX:
+		if q.Scheme == quantize.Int16x8 {
+			return q, fmt.Errorf("scheme %s is TensorFlow Lite's: save the model as .tflite", q.Scheme)
+		}
 	case formatTFLite:
 		if err := forTFLite(&q); err != nil {
 			return q, err
@@ -253,8 +256,11 @@ func forTFLite(q *quantize.Options) error {
 	q.Arithmetic = numeric.TFLite
 	q.Target = quantize.Target{OnCodes: tflite.OnCodes, CodeResults: true, AveragesKeepScale: true, OneScaleProducts: true}
 	wanted := tensor.Int8
-	if q.Scheme == quantize.Uint8 {
+	switch q.Scheme {
+	case quantize.Uint8:
 		wanted = tensor.Uint8
+	case quantize.Int16x8:
+		wanted, q.Arithmetic, q.Target.OnCodes = tensor.Int16, numeric.TFLite16x8, tflite.OnWideCodes
 	}
 	if q.Activations != tensor.Invalid && q.Activations != wanted {
 		return fmt.Errorf("TensorFlow Lite has no kernels for scheme %s with activations %s: leave out the activations", q.Scheme, q.Activations)

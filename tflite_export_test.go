@@ -177,7 +177,10 @@ var quantizedFor = []string{
 func TestQuantizedForTFLiteGivesTheSameBytes(t *testing.T) {
 	stock := testdata.OpenTFLite(t)
 	for _, name := range append(slices.Clone(quantizedFor), filepath.Join("cmd", "octet", "assets", "kws.onnx")) {
-		for _, scheme := range []string{"int8", "uint8"} {
+		for _, scheme := range []string{"int8", "uint8", "16x8"} {
+			if scheme == "16x8" && strings.Contains(name, "selfie") {
+				continue // its activations stay float, and the last bit of a float decides some of 65536 codes
+			}
 			t.Run(scheme+"_"+strings.ReplaceAll(filepath.ToSlash(name), "/", "_"), func(t *testing.T) {
 				path := name
 				if !strings.HasPrefix(filepath.ToSlash(name), "cmd/") {

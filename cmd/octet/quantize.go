@@ -33,7 +33,7 @@ type quantizeFlags struct {
 
 func quantizeCommand(line commandLine) *cobra.Command {
 	f := &quantizeFlags{
-		scheme:      newChoice("int8", "int8-per-tensor", "uint8", "dynamic"),
+		scheme:      newChoice("int8", "int8-per-tensor", "uint8", "dynamic", "16x8"),
 		activations: newChoice("uint8", "int8"),
 		method:      newChoice("auto", "percentile", "min-max", "average", "entropy", "mse"),
 		io:          newChoice("float", "int8"),
@@ -56,7 +56,7 @@ instead of, or before, running samples; --resume goes on where an interrupted --
 	f.shapeFlags.add(cmd)
 	flags := cmd.Flags()
 	flags.StringVarP(&f.output, "output", "o", "", "the `file` to write")
-	flags.Var(f.scheme, "scheme", "what becomes 8-bit, and how; dynamic needs no samples")
+	flags.Var(f.scheme, "scheme", "what becomes 8-bit, and how; dynamic needs no samples, 16x8 is for .tflite")
 	flags.Var(f.activations, "activations", "element type of activations in the file; uint8 is ONNX Runtime's fast form on x86")
 	flags.Var(f.method, "method", "how observed values become ranges; auto tries several on samples")
 	flags.Float64Var(&f.percentile, "percentile", 0, "share of values inside a range, in percent; chooses --method percentile (default 99.99)")

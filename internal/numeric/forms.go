@@ -1,5 +1,7 @@
 package numeric
 
+import "math"
+
 // sumForm is how a row adds two values of scales of their own.
 type sumForm uint8
 
@@ -136,11 +138,18 @@ const (
 	quantizeHalfEven     quantizeForm = iota // Quantize
 	quantizeByReciprocal                     // roundHalfAway(z + x·(1/s)), in float32
 	quantizeHalfAway                         // roundHalfAway(x/s) + z
+	quantizeHalfAway64                       // the same, the quotient in float64
 )
 
 // Quantize is the code of y that stands for a real number.
 func (row Arithmetic) Quantize(x float32, y Codes) int32 {
 	switch row.of().quantize {
+	case quantizeHalfAway64:
+		v := math.Round(float64(x) / float64(y.Scale))
+		if v != v {
+			return y.limit(int64(y.ZeroPoint))
+		}
+		return y.limit(int64(min(max(v, math.MinInt32), math.MaxInt32)) + int64(y.ZeroPoint))
 	case quantizeHalfAway:
 		return saturateHalfAway(x/y.Scale, y.ZeroPoint, y.Lowest, y.Highest)
 	case quantizeByReciprocal:

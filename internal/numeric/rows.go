@@ -129,7 +129,7 @@ var rows = [arithmeticCount]row{
 		product:   rescaling{fixedHalfAway, product32},
 		softmax:   softmaxFixed,
 		change:    changeFixed,
-		quantize:  quantizeHalfAway,
+		quantize:  quantizeHalfAway64,
 		resize:    resizeFixed,
 		dynamic:   dynamicBatch,
 		functions: wideFunctions,

@@ -86,8 +86,9 @@ func Quantize(g *graph.Graph, ranges *calibrate.Ranges, o Options) (*graph.Graph
 	if o.Activations == tensor.Invalid {
 		o.Activations = tensor.Uint8
 	}
-	if o.Activations != tensor.Uint8 && o.Activations != tensor.Int8 {
-		return nil, nil, fmt.Errorf("activations can be u8 or i8, not %s", o.Activations)
+	wide := o.Activations == tensor.Int16
+	if o.Activations != tensor.Uint8 && o.Activations != tensor.Int8 && !wide || wide != (o.Scheme == Int16x8) {
+		return nil, nil, fmt.Errorf("activations can be u8 or i8, or i16 in scheme %s; not %s in scheme %s", Int16x8, o.Activations, o.Scheme)
 	}
 	if o.Arithmetic == numeric.None {
 		o.Arithmetic = numeric.ONNX

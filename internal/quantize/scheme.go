@@ -26,11 +26,13 @@ const (
 	// Dynamic stores int8 weights per output channel and quantizes activations while the network runs; it needs no
 	// calibration.
 	Dynamic
+	// Int16x8 has symmetric int16 activations, int8 weights per output channel and sums of 64 bits, as TFLite's 16x8.
+	Int16x8
 
 	schemeCount
 )
 
-var schemeNames = [schemeCount]string{"int8", "int8-per-tensor", "uint8", "dynamic"}
+var schemeNames = [schemeCount]string{"int8", "int8-per-tensor", "uint8", "dynamic", "16x8"}
 
 func (s Scheme) String() string {
 	if s >= schemeCount {
@@ -52,9 +54,13 @@ func ParseScheme(name string) (Scheme, error) {
 // smallestScale keeps scales and their reciprocals normal numbers.
 const smallestScale = 1e-30
 
-// activation is the asymmetric per-tensor quantization whose codes cover [low, high] and represent 0 exactly.
+// activation is the asymmetric per-tensor quantization whose codes cover [low, high] and represent 0 exactly; symmetric
+// for int16.
 func activation(low, high float32, dtype tensor.DType) *graph.Quant {
 	low, high = min(low, 0), max(high, 0)
+	if dtype == tensor.Int16 {
+		return graph.PerTensor(max(-low, high, 32767*smallestScale)/32767, 0)
+	}
 	lowest, highest := dtype.Limits()
 	levels := float64(highest - lowest)
 	scale := (float64(high) - float64(low)) / levels
@@ -68,6 +74,9 @@ func activation(low, high float32, dtype tensor.DType) *graph.Quant {
 
 // fixed is the quantization of an operator whose results are known to lie in [rule.Min, rule.Max).
 func fixed(rule op.RangeRule, dtype tensor.DType) *graph.Quant {
+	if dtype == tensor.Int16 {
+		return graph.PerTensor(max(-rule.Min, rule.Max)/32768, 0)
+	}
 	lowest, highest := dtype.Limits()
 	scale := (rule.Max - rule.Min) / float32(highest-lowest+1)
 	return graph.PerTensor(scale, int32(lowest)-numeric.RoundHalfEven(rule.Min/scale))

@@ -365,7 +365,7 @@ func (a *absorber) weightOnly(n *graph.Node, form op.IntegerForm) bool {
 	return true
 }
 
-// bias is the bias operand as int32 codes in units of the sums.
+// bias is the bias operand as codes in units of the sums: int32, int64 beside 16-bit activations.
 func (a *absorber) bias(n *graph.Node, operands []*graph.Value) (*graph.Value, string) {
 	qx, qw := operands[0].Type.Quant, operands[1].Type.Quant
 	scales := make([]float32, len(qw.Scale))
@@ -374,46 +374,50 @@ func (a *absorber) bias(n *graph.Node, operands []*graph.Value) (*graph.Value, s
 	}
 	v := n.Inputs[2]
 	quant := &graph.Quant{Scale: scales, ZeroPoint: make([]int32, len(scales))}
-	make32 := func(codes []int32) *graph.Value {
+	dtype, limit := tensor.Int32, float64(1<<31)
+	if operands[0].Type.DType.Bits() > 8 {
+		dtype, limit = tensor.Int64, 1<<39 // TFLite adds biases of 40 bits
+	}
+	store := func(codes []int64) *graph.Value {
 		q := *quant
 		if len(q.Scale) != len(codes) && len(q.Scale) > 1 {
 			return nil
 		}
 		return &graph.Value{
 			Name: a.index.Fresh(v.Name + "_codes"), Origin: v.Source(),
-			Type:  graph.Type{DType: tensor.Int32, Shape: graph.FixedShape(len(codes)), Quant: &q},
-			Const: tensor.Of(codes, len(codes)),
+			Type:  graph.Type{DType: dtype, Shape: graph.FixedShape(len(codes)), Quant: &q},
+			Const: op.FromInt64s(dtype, []int{len(codes)}, codes),
 		}
 	}
 	var values []float64
 	if c := a.codes(v); c != nil && c.Const != nil {
-		if q := c.Type.Quant; c.Type.DType == tensor.Int32 && slices.Equal(q.Scale, scales) && !slices.ContainsFunc(q.ZeroPoint, func(z int32) bool { return z != 0 }) {
-			if b := make32(op.Int32s(c.Const)); b != nil {
+		if q := c.Type.Quant; c.Type.DType == dtype && slices.Equal(q.Scale, scales) && !slices.ContainsFunc(q.ZeroPoint, func(z int32) bool { return z != 0 }) {
+			if b := store(slices.Clone(op.Int64s(c.Const))); b != nil {
 				return b, ""
 			}
 		}
 		q := c.Type.Quant
-		for i, code := range op.Int32s(c.Const) {
+		for i, code := range op.Int64s(c.Const) {
 			e := min(i, len(q.Scale)-1)
-			values = append(values, float64(numeric.Dequantize(code, q.ZeroPoint[e], q.Scale[e])))
+			values = append(values, float64(code-int64(q.ZeroPoint[e]))*float64(q.Scale[e]))
 		}
 	} else if v.Const != nil {
 		values = op.Float64s(v.Const)
 	} else {
 		return nil, fmt.Sprintf("its bias %q is not constant", v.Source())
 	}
-	codes := make([]int32, len(values))
+	codes := make([]int64, len(values))
 	for i, b := range values {
 		code := math.RoundToEven(b / float64(scales[min(i, len(scales)-1)]))
-		if !(math.Abs(code) < 1<<31) {
-			return nil, fmt.Sprintf("its bias %g is too large for an int32 in units of %g", b, scales[min(i, len(scales)-1)])
+		if !(math.Abs(code) < limit) {
+			return nil, fmt.Sprintf("its bias %g is too large for an %s in units of %g", b, dtype, scales[min(i, len(scales)-1)])
 		}
-		codes[i] = int32(code)
+		codes[i] = int64(code)
 	}
 	if len(scales) > 1 && len(codes) != len(scales) {
 		return nil, fmt.Sprintf("its bias %q has %d entries for %d channels", v.Source(), len(codes), len(scales))
 	}
-	return make32(codes), ""
+	return store(codes), ""
 }
 
 // finish makes the node integer: its results are the codes that the Quantize nodes made.

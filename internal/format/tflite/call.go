@@ -146,7 +146,10 @@ func (c *call) add(n *graph.Node) {
 // comes after it changes the scale of its results.
 func (c *call) onCodes(n *graph.Node) (after []*graph.Node, ok bool) {
 	switch n.Op.(type) {
-	case *op.Quantize, *op.Dequantize:
+	case *op.Dequantize:
+		return nil, true
+	case *op.Quantize:
+		n.Arithmetic = c.rounding(n.Outputs[0].Type)
 		return nil, true
 	case *op.Requantize: // of codes of any width
 		n.Compute, n.Arithmetic = graph.Integer, c.arithmetic(n.Inputs[0].Type)

@@ -227,7 +227,10 @@ func (e *exporter) bias(n *graph.Node, i, channels int) (int, error) {
 		}
 	}
 	dtype := tensor.Int32
-	if x.DType == tensor.Int16 {
+	switch {
+	case b != nil:
+		dtype = b.Const.DType() // beside 16-bit activations it says how wide sums are
+	case x.DType == tensor.Int16:
 		dtype = tensor.Int64
 	}
 	return e.constant("bias", op.FromInt64s(dtype, []int{channels}, codes), q), nil

@@ -20,7 +20,7 @@ func writerTable() map[string]writer {
 		"BatchNormalization": (*exporter).batchNormalization, "InstanceNormalization": (*exporter).instanceNormalization,
 		"Resize": (*exporter).resize, "SpaceToDepth": (*exporter).spaceToDepth, "DepthToSpace": (*exporter).depthToSpace,
 		"Quantize": (*exporter).quantize, "Requantize": (*exporter).quantize, "Dequantize": (*exporter).dequantize,
-		"Cast": (*exporter).cast, "Add": (*exporter).addition, "Clip": (*exporter).clip, "LeakyRelu": (*exporter).leakyRelu,
+		"Cast": (*exporter).cast, "Add": (*exporter).addition, "Sub": (*exporter).difference, "Clip": (*exporter).clip, "LeakyRelu": (*exporter).leakyRelu,
 		"HardSigmoid": (*exporter).hardSigmoid, "Swish": (*exporter).swish, "Elu": (*exporter).elu, "Gelu": (*exporter).gelu,
 		"Reciprocal": (*exporter).reciprocal, "Softplus": (*exporter).softplus, "Not": plainly("LOGICAL_NOT", 63),
 		"Sum": (*exporter).sum, "PRelu": plainly("PRELU", 0), "Where": plainly("SELECT_V2", 98), "ArgMax": (*exporter).argMax,
@@ -33,7 +33,7 @@ func writerTable() map[string]writer {
 		name string
 		kind int
 	}{
-		"Sub": {"SUB", 28}, "Mul": {"MUL", 21}, "Div": {"DIV", 29}, "Max": {"MAXIMUM", 39}, "Min": {"MINIMUM", 39},
+		"Mul": {"MUL", 21}, "Div": {"DIV", 29}, "Max": {"MAXIMUM", 39}, "Min": {"MINIMUM", 39},
 		"Pow": {"POW", 56}, "Relu": {"RELU", 0}, "Sigmoid": {"LOGISTIC", 0}, "Tanh": {"TANH", 0}, "Exp": {"EXP", 33},
 		"Log": {"LOG", 0}, "Sqrt": {"SQRT", 0}, "Abs": {"ABS", 78}, "Neg": {"NEG", 42}, "Sin": {"SIN", 0}, "Cos": {"COS", 84},
 		"Floor": {"FLOOR", 0}, "Ceil": {"CEIL", 0}, "Round": {"ROUND", 0}, "HardSwish": {"HARD_SWISH", 91},
@@ -57,6 +57,22 @@ var onCodes = map[string]bool{
 	"Max": true, "Min": true, "ReduceMean": true, "ReduceMax": true, "ReduceMin": true, "Resize": true, "Requantize": true,
 	"Reshape": true, "Flatten": true, "Squeeze": true, "Unsqueeze": true, "Identity": true, "Transpose": true,
 	"SequenceLSTM": true, "Concat": true, "Split": true, "Slice": true, "Pad": true, "Gather": true, "SpaceToDepth": true, "DepthToSpace": true,
+}
+
+// onWideCodes are those that compute on 16-bit codes in a quantized model.
+var onWideCodes = map[string]bool{
+	"Conv": true, "ConvTranspose": true, "Gemm": true, "MatMul": true, "Add": true, "Sub": true, "Mul": true,
+	"AveragePool": true, "GlobalAveragePool": true, "MaxPool": true, "GlobalMaxPool": true, "LeakyRelu": true,
+	"Reshape": true, "Flatten": true, "Squeeze": true, "Unsqueeze": true, "Identity": true, "Transpose": true,
+	"Concat": true, "Split": true, "Slice": true, "Pad": true,
+}
+
+// OnWideCodes is OnCodes for 16-bit activations.
+func OnWideCodes(n *graph.Node) string {
+	if !onWideCodes[n.Op.Type()] {
+		return "TensorFlow Lite has no such kernel for 16-bit codes, or one that rounds in a way of its own"
+	}
+	return OnCodes(n)
 }
 
 // OnCodes says why a node of a float graph cannot be quantized for TFLite, where nodes on codes mean what TFLite's

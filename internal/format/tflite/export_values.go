@@ -21,7 +21,15 @@ func (e *exporter) real(suffix string, n *graph.Node) int {
 
 func (e *exporter) addition(n *graph.Node) error {
 	o := n.Op.(*op.Add)
-	e.clamped(n, o.Clamp, func(activation int8, out int) { e.emit("ADD", 11, []option{{0, activation}}, e.all(n.Inputs), out) })
+	e.clamped(n, o.Clamp, func(activation int8, out int) {
+		e.emit("ADD", 11, []option{{0, activation}, {1, false}}, e.all(n.Inputs), out)
+	})
+	return nil
+}
+
+// difference is written like a sum: of 16-bit codes whose scales are no powers of two.
+func (e *exporter) difference(n *graph.Node) error {
+	e.emit("SUB", 28, []option{{0, int8(activationNone)}, {1, false}}, e.all(n.Inputs), e.all(n.Outputs)...)
 	return nil
 }
 
