@@ -75,7 +75,10 @@ func (c *planning) emitElements(name string, n int, bind func(m *runtime.Memory)
 	c.emit(name, 0, func(m *runtime.Memory) runtime.Work {
 		run := bind(m)
 		return runtime.Work{Tasks: (n + elementsPerTask - 1) / elementsPerTask, Run: func(begin, end, _ int) {
-			run(begin*elementsPerTask, min(end*elementsPerTask, n))
+			// Task by task: a kernel may be assembly, which cannot be interrupted.
+			for task := begin; task < end; task++ {
+				run(task*elementsPerTask, min((task+1)*elementsPerTask, n))
+			}
 		}}
 	})
 }

@@ -28,9 +28,9 @@ func lowerInstanceNormalization(b *builder, n *graph.Node) (prepared, error) {
 		if len(affine[0]) != channels || len(affine[1]) != channels {
 			return fmt.Errorf("scale and bias have %d and %d entries for %d channels", len(affine[0]), len(affine[1]), channels)
 		}
-		k := &kernel.InstanceNormF32{Batch: x.shape[0], Pixels: x.len() / max(x.shape[0]*channels, 1), Channels: channels,
+		k := &kernel.InstanceNormF32{Vector: c.program.vector, Batch: x.shape[0], Pixels: x.len() / max(x.shape[0]*channels, 1), Channels: channels,
 			Scale: affine[0], Bias: affine[1], Epsilon: o.Epsilon}
-		emitScratched[float32, float32](c, "instance_norm_f32", k, y, x)
+		emitUnary[float32, float32](c, "instance_norm_f32", k, y, x)
 		return finish()
 	}, nil
 }

@@ -98,3 +98,52 @@ func BenchmarkDepthwise(b *testing.B) {
 func reportMACs(b *testing.B, macs int) {
 	b.ReportMetric(float64(macs)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GMAC/s")
 }
+
+// BenchmarkElements reports elements per nanosecond of kernels on elements, plain Go and vectors.
+func BenchmarkElements(b *testing.B) {
+	const n = 1 << 14
+	r := random(1)
+	codesA, codesB, codes := randomCodes(r, n), randomCodes(r, n), make([]byte, n)
+	floatsA, floatsB, floats := randomFloats(r, n), randomFloats(r, n), make([]float32, n)
+	table := [256]byte(codesA)
+	shape, err := NewBroadcast([]int{n}, []int{n}, []int{n})
+	if err != nil {
+		b.Fatal(err)
+	}
+	operand := Int8Operand{ZeroPoint: 3, Scale: 0.1}
+	for _, tier := range cpu.Available() {
+		v := For(tier).Vector()
+		add, mul := NewBinaryInt8(Add, shape, operand, operand, 0.2, 3, 0, 255), NewBinaryInt8(Mul, shape, operand, operand, 0.2, 3, 0, 255)
+		add.Vector, mul.Vector = v, v
+		sum := BinaryF32{Vector: v, Op: Add, Shape: shape, Greatest: 6}
+		kernels := []struct {
+			name string
+			run  func()
+		}{
+			{"add codes", func() { add.Run(codes, codesA, codesB, 0, add.Units()) }},
+			{"mul codes", func() { mul.Run(codes, codesA, codesB, 0, mul.Units()) }},
+			{"quantize", func() { v.Quantize(codes, floatsA, 0.01, 3, 0, 255) }},
+			{"dequantize", func() { v.Dequantize(floats, codesA, operand) }},
+			{"lookup", func() { v.Lookup(codes, codesA, &table) }},
+			{"add", func() { sum.Run(floats, floatsA, floatsB, 0, sum.Units()) }},
+		}
+		for _, op := range []struct {
+			name string
+			op   UnaryOp
+		}{{"clip", Clip}, {"sigmoid", Sigmoid}, {"tanh", Tanh}, {"gelu", Gelu}, {"exp", Exp}, {"hard-swish", HardSwish}} {
+			k := UnaryF32{Vector: v, Op: op.op, Beta: 6}
+			kernels = append(kernels, struct {
+				name string
+				run  func()
+			}{op.name, func() { k.Run(floats, floatsA) }})
+		}
+		for _, k := range kernels {
+			b.Run(fmt.Sprintf("%s/%v", k.name, tier), func(b *testing.B) {
+				for b.Loop() {
+					k.run()
+				}
+				b.ReportMetric(float64(n)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "elements/ns")
+			})
+		}
+	}
+}

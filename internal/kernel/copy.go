@@ -225,12 +225,15 @@ var interleavedBytes, interleavedWords = func() (b [3][3][16]byte, w [3][8]int32
 	return b, w
 }()
 
+// interleaveBlocks is the most pieces of a call: assembly cannot be interrupted.
+const interleaveBlocks = 1 << 10
+
 // interleave copies the pieces [start, end) of what interleaves.
 func (c *Copy) interleave(out, in []byte, start, end int) {
 	lines := c.size[c.rank-2]
 	for unit := start; unit < end; {
 		first := unit % c.blocks * copyBlock
-		units := min(end-unit, c.blocks-unit%c.blocks)
+		units := min(end-unit, c.blocks-unit%c.blocks, interleaveBlocks)
 		n := min(units*copyBlock, lines-first)
 		to, from := c.outBase+first*3, c.inBase+first
 		rest := unit / c.blocks

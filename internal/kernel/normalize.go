@@ -3,48 +3,72 @@ package kernel
 import "math"
 
 // InstanceNormF32 normalizes each channel of each NHWC image to mean 0 and variance 1, then scales and shifts it.
-// Its pieces are the images.
+// Its pieces are blocks of channels of the images.
 type InstanceNormF32 struct {
+	Vector                  Vector
 	Batch, Pixels, Channels int
 	Scale, Bias             []float32 // per channel
 	Epsilon                 float32
 }
 
 // Units is how many pieces the work has.
-func (k *InstanceNormF32) Units() int { return k.Batch }
+func (k *InstanceNormF32) Units() int { return k.Batch * k.blocks() }
 
-// Scratch is how many bytes of scratch Run needs.
-func (k *InstanceNormF32) Scratch() int { return 2 * carved[float64](k.Channels) }
+func (k *InstanceNormF32) blocks() int { return divideUp(k.Channels, channelBlock) }
 
 // Run computes the pieces [start, end).
-func (k *InstanceNormF32) Run(out, in []float32, start, end int, scratch []byte) {
-	mean, variance := carve[float64](&scratch, k.Channels), carve[float64](&scratch, k.Channels)
+func (k *InstanceNormF32) Run(out, in []float32, start, end int) {
 	image := k.Pixels * k.Channels
+	if image == 0 {
+		return
+	}
 	for unit := start; unit < end; unit++ {
-		x, y := in[unit*image:(unit+1)*image], out[unit*image:(unit+1)*image]
-		clear(mean)
-		clear(variance)
-		for row := x; len(row) > 0; row = row[k.Channels:] {
-			for c, v := range row[:k.Channels] {
-				mean[c] += float64(v)
+		first := unit % k.blocks() * channelBlock
+		at := unit/k.blocks()*image + first
+		x, y := in[at:][:image-first], out[at:][:image-first]
+		channels := min(channelBlock, k.Channels-first)
+		r := channelsRun{stride: 4 * k.Channels}
+		vector := k.Vector.kernel != vectorNone && channels == channelBlock
+		k.moments(&r, vector, x, channels)
+		for c := range channels {
+			r.mean[c] = r.sum[c] / float64(k.Pixels)
+		}
+		k.moments(&r, vector, x, channels)
+		for c := range channels {
+			deviation := math.Sqrt(r.squares[c]/float64(k.Pixels) + float64(k.Epsilon))
+			r.sum[c], r.squares[c] = float64(k.Scale[first+c])/deviation, float64(k.Bias[first+c])
+		}
+		if vector {
+			step := k.Channels
+			for first := 0; first < k.Pixels; first += channelPixels {
+				r.in, r.out, r.pixels = &x[first*step], &y[first*step], min(k.Pixels-first, channelPixels)
+				k.Vector.kernel.channelNormalize(&r)
 			}
-		}
-		for c := range mean {
-			mean[c] /= float64(k.Pixels)
-		}
-		for row := x; len(row) > 0; row = row[k.Channels:] {
-			for c, v := range row[:k.Channels] {
-				d := float64(v) - mean[c]
-				variance[c] += float64(d * d)
-			}
-		}
-		for c, v := range variance {
-			variance[c] = float64(k.Scale[c]) / math.Sqrt(v/float64(k.Pixels)+float64(k.Epsilon))
+			continue
 		}
 		for i := 0; i < len(x); i += k.Channels {
-			for c, v := range x[i : i+k.Channels] {
-				y[i+c] = float32(float64((float64(v)-mean[c])*variance[c]) + float64(k.Bias[c]))
+			for c, v := range x[i : i+channels] {
+				y[i+c] = float32(float64((float64(v)-r.mean[c])*r.sum[c]) + r.squares[c])
 			}
+		}
+	}
+}
+
+// moments adds up, over the pixels of x, elements less the mean, and the squares of that, of the first channels.
+func (k *InstanceNormF32) moments(r *channelsRun, vector bool, x []float32, channels int) {
+	r.sum, r.squares = [channelBlock]float64{}, [channelBlock]float64{}
+	if vector {
+		for first := 0; first < k.Pixels; first += channelPixels {
+			r.in, r.pixels = &x[first*k.Channels], min(k.Pixels-first, channelPixels)
+			k.Vector.kernel.channelMoments(r)
+		}
+		return
+	}
+	for i := 0; i < len(x); i += k.Channels {
+		for c, e := range x[i : i+channels] {
+			d := float64(e) - r.mean[c]
+			r.sum[c] += d
+			r.squares[c] += float64(d * d)
 		}
 	}
 }

@@ -9,10 +9,9 @@ func TestInstanceNormF32(t *testing.T) {
 	r := random(5)
 	k := InstanceNormF32{Batch: 3, Pixels: 20, Channels: 4, Scale: randomFloats(r, 4), Bias: randomFloats(r, 4), Epsilon: 1e-5}
 	in := randomFloats(r, 3*20*4)
-	scratch := AlignedScratch(k.Scratch())
 	out := inPieces(t, r, k.Units(), func() ([]float32, func(int, int)) {
 		out := make([]float32, len(in))
-		return out, func(start, end int) { k.Run(out, in, start, end, scratch) }
+		return out, func(start, end int) { k.Run(out, in, start, end) }
 	})
 	for n := range 3 {
 		for c := range 4 {

@@ -19,6 +19,16 @@ func momentsAVX512(r *momentsRun)
 //go:noescape
 func normalizeAVX512(r *momentsRun)
 
+// channelMomentsAVX512 adds to r.sum the elements less the mean, and to r.squares the squares of that, of 16 channels, pixel by pixel.
+//
+//go:noescape
+func channelMomentsAVX512(r *channelsRun)
+
+// channelNormalizeAVX512 makes (x − mean)·factor + bias of 16 channels, pixel by pixel.
+//
+//go:noescape
+func channelNormalizeAVX512(r *channelsRun)
+
 // bilinearAVX2 interpolates the elements of four pixels, as many as make whole vectors.
 //
 //go:noescape
@@ -33,3 +43,13 @@ func momentsAVX2(r *momentsRun)
 //
 //go:noescape
 func normalizeAVX2(r *momentsRun)
+
+// channelMomentsAVX2 adds to r.sum the elements less the mean, and to r.squares the squares of that, of 16 channels, pixel by pixel.
+//
+//go:noescape
+func channelMomentsAVX2(r *channelsRun)
+
+// channelNormalizeAVX2 makes (x − mean)·factor + bias of 16 channels, pixel by pixel.
+//
+//go:noescape
+func channelNormalizeAVX2(r *channelsRun)

@@ -128,6 +128,74 @@ nobias6:
 	VZEROUPPER
 	RET
 
+// func channelMomentsAVX512(r *channelsRun)
+TEXT ·channelMomentsAVX512(SB), NOSPLIT, $0-8
+	MOVQ r+0(FP), AX
+	MOVQ channelsRun_in(AX), SI
+	MOVQ channelsRun_stride(AX), R8
+	MOVQ channelsRun_pixels(AX), CX
+	VMOVUPD channelsRun_mean+0(AX), Z4
+	VMOVUPD channelsRun_mean+64(AX), Z5
+	VMOVUPD channelsRun_sum+0(AX), Z8
+	VMOVUPD channelsRun_squares+0(AX), Z12
+	VMOVUPD channelsRun_sum+64(AX), Z9
+	VMOVUPD channelsRun_squares+64(AX), Z13
+
+pixel7:
+	VCVTPS2PD (SI), Z0
+	VSUBPD Z4, Z0, Z0
+	VADDPD Z0, Z8, Z8
+	VMULPD Z0, Z0, Z0
+	VADDPD Z0, Z12, Z12
+	VCVTPS2PD 32(SI), Z1
+	VSUBPD Z5, Z1, Z1
+	VADDPD Z1, Z9, Z9
+	VMULPD Z1, Z1, Z1
+	VADDPD Z1, Z13, Z13
+	ADDQ R8, SI
+	DECQ CX
+	JNE pixel7
+	VMOVUPD Z8, channelsRun_sum+0(AX)
+	VMOVUPD Z12, channelsRun_squares+0(AX)
+	VMOVUPD Z9, channelsRun_sum+64(AX)
+	VMOVUPD Z13, channelsRun_squares+64(AX)
+	VZEROUPPER
+	RET
+
+// func channelNormalizeAVX512(r *channelsRun)
+TEXT ·channelNormalizeAVX512(SB), NOSPLIT, $0-8
+	MOVQ r+0(FP), AX
+	MOVQ channelsRun_in(AX), SI
+	MOVQ channelsRun_stride(AX), R8
+	MOVQ channelsRun_pixels(AX), CX
+	VMOVUPD channelsRun_mean+0(AX), Z4
+	VMOVUPD channelsRun_mean+64(AX), Z5
+	MOVQ channelsRun_out(AX), DI
+	VMOVUPD channelsRun_sum+0(AX), Z8
+	VMOVUPD channelsRun_squares+0(AX), Z12
+	VMOVUPD channelsRun_sum+64(AX), Z9
+	VMOVUPD channelsRun_squares+64(AX), Z13
+
+pixel8:
+	VCVTPS2PD (SI), Z0
+	VSUBPD Z4, Z0, Z0
+	VMULPD Z8, Z0, Z0
+	VADDPD Z12, Z0, Z0
+	VCVTPD2PS Z0, Y0
+	VMOVUPS Y0, (DI)
+	VCVTPS2PD 32(SI), Z1
+	VSUBPD Z5, Z1, Z1
+	VMULPD Z9, Z1, Z1
+	VADDPD Z13, Z1, Z1
+	VCVTPD2PS Z1, Y1
+	VMOVUPS Y1, 32(DI)
+	ADDQ R8, SI
+	ADDQ R8, DI
+	DECQ CX
+	JNE pixel8
+	VZEROUPPER
+	RET
+
 // func bilinearAVX2(r *cornersRun)
 TEXT ·bilinearAVX2(SB), NOSPLIT, $0-8
 	MOVQ r+0(FP), AX
@@ -143,12 +211,12 @@ TEXT ·bilinearAVX2(SB), NOSPLIT, $0-8
 	MOVQ cornersRun_n(AX), CX
 	XORQ SI, SI
 
-again7:
+again9:
 	CMPQ CX, $8
-	JGE whole8
-	JMP done9
+	JGE whole10
+	JMP done11
 
-whole8:
+whole10:
 	VMOVUPS (R8)(SI*1), Y0
 	VMOVUPS (R9)(SI*1), Y1
 	VMOVUPS (R10)(SI*1), Y2
@@ -165,9 +233,9 @@ whole8:
 	VMOVUPS Y0, (DI)(SI*1)
 	ADDQ $32, SI
 	SUBQ $8, CX
-	JMP again7
+	JMP again9
 
-done9:
+done11:
 	VZEROUPPER
 	RET
 
@@ -182,7 +250,7 @@ TEXT ·momentsAVX2(SB), NOSPLIT, $0-8
 	VPXOR Y2, Y2, Y2
 	VPXOR Y3, Y3, Y3
 
-step10:
+step12:
 	VCVTPS2PD (SI), Y4
 	VSUBPD Y8, Y4, Y4
 	VADDPD Y4, Y0, Y0
@@ -193,7 +261,7 @@ step10:
 	VFMADD231PD Y5, Y5, Y3
 	ADDQ $32, SI
 	DECQ CX
-	JNE step10
+	JNE step12
 	VADDPD Y1, Y0, Y0
 	VADDPD Y3, Y2, Y2
 	VMOVUPD Y0, momentsRun_sum(AX)
@@ -212,7 +280,7 @@ TEXT ·normalizeAVX2(SB), NOSPLIT, $0-8
 	MOVQ momentsRun_bias(AX), BX
 	VBROADCASTSD momentsRun_factor(AX), Y9
 
-step11:
+step13:
 	VCVTPS2PD (SI), Y0
 	VSUBPD Y8, Y0, Y0
 	VMULPD Y9, Y0, Y0
@@ -224,14 +292,14 @@ step11:
 	VCVTPS2PD 16(DX), Y4
 	VMULPD Y4, Y1, Y1
 	TESTQ BX, BX
-	JEQ nobias12
+	JEQ nobias14
 	VCVTPS2PD (BX), Y4
 	VADDPD Y4, Y0, Y0
 	VCVTPS2PD 16(BX), Y4
 	VADDPD Y4, Y1, Y1
 	ADDQ $32, BX
 
-nobias12:
+nobias14:
 	VCVTPD2PSY Y0, X0
 	VMOVUPS X0, (DI)
 	VCVTPD2PSY Y1, X1
@@ -240,6 +308,112 @@ nobias12:
 	ADDQ $32, DX
 	ADDQ $32, DI
 	DECQ CX
-	JNE step11
+	JNE step13
+	VZEROUPPER
+	RET
+
+// func channelMomentsAVX2(r *channelsRun)
+TEXT ·channelMomentsAVX2(SB), NOSPLIT, $0-8
+	MOVQ r+0(FP), AX
+	MOVQ channelsRun_in(AX), SI
+	MOVQ channelsRun_stride(AX), R8
+	MOVQ channelsRun_pixels(AX), CX
+	VMOVUPD channelsRun_mean+0(AX), Y4
+	VMOVUPD channelsRun_mean+32(AX), Y5
+	VMOVUPD channelsRun_mean+64(AX), Y6
+	VMOVUPD channelsRun_mean+96(AX), Y7
+	VMOVUPD channelsRun_sum+0(AX), Y8
+	VMOVUPD channelsRun_squares+0(AX), Y12
+	VMOVUPD channelsRun_sum+32(AX), Y9
+	VMOVUPD channelsRun_squares+32(AX), Y13
+	VMOVUPD channelsRun_sum+64(AX), Y10
+	VMOVUPD channelsRun_squares+64(AX), Y14
+	VMOVUPD channelsRun_sum+96(AX), Y11
+	VMOVUPD channelsRun_squares+96(AX), Y15
+
+pixel15:
+	VCVTPS2PD (SI), Y0
+	VSUBPD Y4, Y0, Y0
+	VADDPD Y0, Y8, Y8
+	VMULPD Y0, Y0, Y0
+	VADDPD Y0, Y12, Y12
+	VCVTPS2PD 16(SI), Y1
+	VSUBPD Y5, Y1, Y1
+	VADDPD Y1, Y9, Y9
+	VMULPD Y1, Y1, Y1
+	VADDPD Y1, Y13, Y13
+	VCVTPS2PD 32(SI), Y2
+	VSUBPD Y6, Y2, Y2
+	VADDPD Y2, Y10, Y10
+	VMULPD Y2, Y2, Y2
+	VADDPD Y2, Y14, Y14
+	VCVTPS2PD 48(SI), Y3
+	VSUBPD Y7, Y3, Y3
+	VADDPD Y3, Y11, Y11
+	VMULPD Y3, Y3, Y3
+	VADDPD Y3, Y15, Y15
+	ADDQ R8, SI
+	DECQ CX
+	JNE pixel15
+	VMOVUPD Y8, channelsRun_sum+0(AX)
+	VMOVUPD Y12, channelsRun_squares+0(AX)
+	VMOVUPD Y9, channelsRun_sum+32(AX)
+	VMOVUPD Y13, channelsRun_squares+32(AX)
+	VMOVUPD Y10, channelsRun_sum+64(AX)
+	VMOVUPD Y14, channelsRun_squares+64(AX)
+	VMOVUPD Y11, channelsRun_sum+96(AX)
+	VMOVUPD Y15, channelsRun_squares+96(AX)
+	VZEROUPPER
+	RET
+
+// func channelNormalizeAVX2(r *channelsRun)
+TEXT ·channelNormalizeAVX2(SB), NOSPLIT, $0-8
+	MOVQ r+0(FP), AX
+	MOVQ channelsRun_in(AX), SI
+	MOVQ channelsRun_stride(AX), R8
+	MOVQ channelsRun_pixels(AX), CX
+	VMOVUPD channelsRun_mean+0(AX), Y4
+	VMOVUPD channelsRun_mean+32(AX), Y5
+	VMOVUPD channelsRun_mean+64(AX), Y6
+	VMOVUPD channelsRun_mean+96(AX), Y7
+	MOVQ channelsRun_out(AX), DI
+	VMOVUPD channelsRun_sum+0(AX), Y8
+	VMOVUPD channelsRun_squares+0(AX), Y12
+	VMOVUPD channelsRun_sum+32(AX), Y9
+	VMOVUPD channelsRun_squares+32(AX), Y13
+	VMOVUPD channelsRun_sum+64(AX), Y10
+	VMOVUPD channelsRun_squares+64(AX), Y14
+	VMOVUPD channelsRun_sum+96(AX), Y11
+	VMOVUPD channelsRun_squares+96(AX), Y15
+
+pixel16:
+	VCVTPS2PD (SI), Y0
+	VSUBPD Y4, Y0, Y0
+	VMULPD Y8, Y0, Y0
+	VADDPD Y12, Y0, Y0
+	VCVTPD2PSY Y0, X0
+	VMOVUPS X0, (DI)
+	VCVTPS2PD 16(SI), Y1
+	VSUBPD Y5, Y1, Y1
+	VMULPD Y9, Y1, Y1
+	VADDPD Y13, Y1, Y1
+	VCVTPD2PSY Y1, X1
+	VMOVUPS X1, 16(DI)
+	VCVTPS2PD 32(SI), Y2
+	VSUBPD Y6, Y2, Y2
+	VMULPD Y10, Y2, Y2
+	VADDPD Y14, Y2, Y2
+	VCVTPD2PSY Y2, X2
+	VMOVUPS X2, 32(DI)
+	VCVTPS2PD 48(SI), Y3
+	VSUBPD Y7, Y3, Y3
+	VMULPD Y11, Y3, Y3
+	VADDPD Y15, Y3, Y3
+	VCVTPD2PSY Y3, X3
+	VMOVUPS X3, 48(DI)
+	ADDQ R8, SI
+	ADDQ R8, DI
+	DECQ CX
+	JNE pixel16
 	VZEROUPPER
 	RET

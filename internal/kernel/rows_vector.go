@@ -68,3 +68,17 @@ func (v Vector) normalize(y, x, scale, bias []float32, mean, factor float64) (do
 	v.kernel.normalize(&r)
 	return done
 }
+
+// channelsRun is one call of a micro-kernel of normalization by channels: 16 of them. channelMoments adds to sum and
+// squares; for channelNormalize they are what to multiply by and what to add.
+type channelsRun struct {
+	in, out            *float32
+	stride             int // bytes from one pixel to the next
+	pixels             int // at least 1
+	mean, sum, squares [16]float64
+}
+
+const (
+	channelBlock  = 16      // how many channels a channelsRun takes
+	channelPixels = 4 << 10 // the most pixels of a call: assembly cannot be interrupted
+)

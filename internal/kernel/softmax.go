@@ -26,7 +26,7 @@ func (k *SoftmaxF32) Run(out, in []float32, start, end int) {
 		first := unit/k.Inner*k.Size*k.Inner + unit%k.Inner
 		last := first + (k.Size-1)*k.Inner
 		greatest := k.greatest(in, first, last)
-		if k.Inner == 1 && !k.Log {
+		if k.vectors() {
 			y := out[first : last+1]
 			if sum, ok := k.Vector.unary(exponentials, y, in[first:last+1], greatest, 0, float32(math.Inf(-1))); ok {
 				k.Vector.unary(quotient, y, y, sum, 0, 0)
@@ -55,9 +55,12 @@ func (k *SoftmaxF32) Run(out, in []float32, start, end int) {
 	}
 }
 
+// vectors reports whether rows are worth vectors.
+func (k *SoftmaxF32) vectors() bool { return k.Inner == 1 && !k.Log && k.Size >= 8 }
+
 // greatest is the maximum of a row; NaN if there is one.
 func (k *SoftmaxF32) greatest(in []float32, first, last int) float32 {
-	if k.Inner == 1 && !k.Log { // exponentials of NaN show it
+	if k.vectors() { // exponentials of NaN show it
 		row := in[first : last+1]
 		if most, ok := k.Vector.unary(maximum, row, row, 0, 0, float32(math.Inf(-1))); ok {
 			return most

@@ -154,3 +154,19 @@ func (k vectorKernel) normalize(r *momentsRun) {
 		normalizeAVX2(r)
 	}
 }
+
+func (k vectorKernel) channelMoments(r *channelsRun) {
+	if k == vectorAVX512 {
+		channelMomentsAVX512(r)
+	} else {
+		channelMomentsAVX2(r)
+	}
+}
+
+func (k vectorKernel) channelNormalize(r *channelsRun) {
+	if k == vectorAVX512 {
+		channelNormalizeAVX512(r)
+	} else {
+		channelNormalizeAVX2(r)
+	}
+}

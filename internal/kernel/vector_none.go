@@ -17,3 +17,5 @@ func (k vectorKernel) lookup(*codesRun)                { panic(noVector) }
 func (k vectorKernel) bilinear(*cornersRun)            { panic(noVector) }
 func (k vectorKernel) moments(*momentsRun)             { panic(noVector) }
 func (k vectorKernel) normalize(*momentsRun)           { panic(noVector) }
+func (k vectorKernel) channelMoments(*channelsRun)     { panic(noVector) }
+func (k vectorKernel) channelNormalize(*channelsRun)   { panic(noVector) }

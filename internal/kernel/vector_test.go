@@ -357,6 +357,30 @@ func TestVectorUnary(t *testing.T) {
 	})
 }
 
+func TestVectorInstanceNorm(t *testing.T) {
+	forEachVector(t, func(t *testing.T, v Vector) {
+		for channels := 1; channels < 70; channels += 3 {
+			r := random(uint64(channels))
+			pixels := 19
+			if channels == 16 {
+				pixels = channelPixels + 5
+			}
+			in := guardedFloats(t, randomFloats(r, 2*pixels*channels))
+			k := InstanceNormF32{Batch: 2, Pixels: pixels, Channels: channels, Scale: randomFloats(r, channels), Bias: randomFloats(r, channels), Epsilon: 1e-5}
+			want := make([]float32, len(in))
+			k.Run(want, in, 0, k.Units())
+			k.Vector = v
+			got := inPieces(t, r, k.Units(), func() ([]float32, func(int, int)) {
+				out := guardedFloats(t, make([]float32, len(in)))
+				return out, func(start, end int) { k.Run(out, in, start, end) }
+			})
+			if !sameFloats(got, want) {
+				t.Fatalf("%d channels: %v, want %v", channels, got, want)
+			}
+		}
+	})
+}
+
 func TestVectorLayerNorm(t *testing.T) {
 	forEachVector(t, func(t *testing.T, v Vector) {
 		for n := 1; n < 140; n++ {

@@ -12,6 +12,8 @@ func rows(f *file) {
 		f.bilinear(s)
 		f.moments(s)
 		f.normalize(s)
+		f.channelMoments(s)
+		f.channelNormalize(s)
 	}
 }
 
@@ -155,6 +157,80 @@ func (f *file) normalize(s isa) {
 	for _, p := range []string{"SI", "DX", "DI"} {
 		f.op("ADDQ", fmt.Sprintf("$%d", s.bytes), p)
 	}
+	f.op("DECQ", "CX")
+	f.op("JNE", again)
+	f.op("VZEROUPPER")
+	f.op("RET")
+}
+
+const channelsRun = "channelsRun"
+
+// channelDoubles begins a loop over pixels that takes 16 channels as float64: registers 0 … parts−1. Register
+// mean+i is the mean.
+func (f *file) channelDoubles(s isa, name, doc string) (again string, parts, half int) {
+	r := s.register
+	f.function(name, "(r *channelsRun)", fmt.Sprintf("%s %s of 16 channels, pixel by pixel.", name, doc), 0, 8)
+	f.op("MOVQ", "r+0(FP)", "AX")
+	f.op("MOVQ", field(channelsRun, "in", "AX"), "SI")
+	f.op("MOVQ", field(channelsRun, "stride", "AX"), "R8")
+	f.op("MOVQ", field(channelsRun, "pixels", "AX"), "CX")
+	parts, half = 128/s.bytes, s.bytes/2
+	for i := range parts {
+		f.op("VMOVUPD", fmt.Sprintf("%s_mean+%d(AX)", channelsRun, s.bytes*i), r(4+i))
+	}
+	return f.newLabel("pixel"), parts, half
+}
+
+func (f *file) channelMoments(s isa) {
+	r := s.register
+	again, parts, half := f.channelDoubles(s, "channelMoments"+s.name, "adds to r.sum the elements less the mean, and to r.squares the squares of that,")
+	for i := range parts {
+		f.op("VMOVUPD", fmt.Sprintf("%s_sum+%d(AX)", channelsRun, s.bytes*i), r(8+i))
+		f.op("VMOVUPD", fmt.Sprintf("%s_squares+%d(AX)", channelsRun, s.bytes*i), r(12+i))
+	}
+	f.place(again)
+	for i := range parts {
+		f.op("VCVTPS2PD", at(half*i, "SI"), r(i))
+		f.op("VSUBPD", r(4+i), r(i), r(i))
+		f.op("VADDPD", r(i), r(8+i), r(8+i))
+		f.op("VMULPD", r(i), r(i), r(i))
+		f.op("VADDPD", r(i), r(12+i), r(12+i))
+	}
+	f.op("ADDQ", "R8", "SI")
+	f.op("DECQ", "CX")
+	f.op("JNE", again)
+	for i := range parts {
+		f.op("VMOVUPD", r(8+i), fmt.Sprintf("%s_sum+%d(AX)", channelsRun, s.bytes*i))
+		f.op("VMOVUPD", r(12+i), fmt.Sprintf("%s_squares+%d(AX)", channelsRun, s.bytes*i))
+	}
+	f.op("VZEROUPPER")
+	f.op("RET")
+}
+
+func (f *file) channelNormalize(s isa) {
+	r := s.register
+	again, parts, half := f.channelDoubles(s, "channelNormalize"+s.name, "makes (x − mean)·factor + bias")
+	f.op("MOVQ", field(channelsRun, "out", "AX"), "DI")
+	for i := range parts {
+		f.op("VMOVUPD", fmt.Sprintf("%s_sum+%d(AX)", channelsRun, s.bytes*i), r(8+i))
+		f.op("VMOVUPD", fmt.Sprintf("%s_squares+%d(AX)", channelsRun, s.bytes*i), r(12+i))
+	}
+	f.place(again)
+	for i := range parts {
+		f.op("VCVTPS2PD", at(half*i, "SI"), r(i))
+		f.op("VSUBPD", r(4+i), r(i), r(i))
+		f.op("VMULPD", r(8+i), r(i), r(i))
+		f.op("VADDPD", r(12+i), r(i), r(i))
+		if s.bytes == 64 {
+			f.op("VCVTPD2PS", r(i), y(i))
+			f.op("VMOVUPS", y(i), at(half*i, "DI"))
+		} else {
+			f.op("VCVTPD2PSY", r(i), x(i))
+			f.op("VMOVUPS", x(i), at(half*i, "DI"))
+		}
+	}
+	f.op("ADDQ", "R8", "SI")
+	f.op("ADDQ", "R8", "DI")
 	f.op("DECQ", "CX")
 	f.op("JNE", again)
 	f.op("VZEROUPPER")
