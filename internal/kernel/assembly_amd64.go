@@ -3,8 +3,6 @@
 package kernel
 
 import (
-	"unsafe"
-
 	"github.com/octet-nn/octet/internal/cpu"
 )
 
@@ -27,10 +25,8 @@ func gemmInt8Assembly() []gemmInt8Row {
 // gemmF32Assembly is the same for gemmF32Table.
 func gemmF32Assembly() []gemmF32Row {
 	return []gemmF32Row{
-		{Name: "f32_gemm_12x32c1__avx512", Tier: cpu.AVX512VNNI, MR: 12, NR: 32, KR: 1,
-			Words: func(depth int) int { return 32 * depth }, Pack: packRows, tile: tileAVX512},
-		{Name: "f32_gemm_6x16c1__avx2", Tier: cpu.AVX2, MR: 6, NR: 16, KR: 1,
-			Words: func(depth int) int { return 16 * depth }, Pack: packRows, tile: tileAVX2},
+		{Name: "f32_gemm_12x32c1__avx512", Tier: cpu.AVX512VNNI, MR: 12, NR: 32, KR: 1, tile: tileAVX512},
+		{Name: "f32_gemm_6x16c1__avx2", Tier: cpu.AVX2, MR: 6, NR: 16, KR: 1, tile: tileAVX2},
 	}
 }
 
@@ -125,34 +121,18 @@ func (t *fixedTile) run() {
 }
 
 // pack32c4 packs, for each step of four in depth, the four weights of each of 32 columns.
-func pack32c4(dst []uint64, panel []int8, depth int) {
-	if depth == 0 {
-		return
-	}
-	steps := unsafe.Slice((*[32][4]int8)(unsafe.Pointer(&dst[:4*depth][0])), depth/4)
-	for k := range steps {
-		step := &steps[k]
-		for i := range 4 {
-			for j, v := range panel[(4*k+i)*32:][:32] {
-				step[j][i] = v
-			}
-		}
-	}
-}
+func pack32c4(panel []uint64, column []int8, j int) { packC4(panel, column, j, 32) }
 
 // pack16c4Wide packs weights as 16-bit integers. Of 8 columns, the first vector has 0, 1, 4 and 5, the second 2, 3, 6
 // and 7: adding neighbours of both in the instruction's own order leaves the columns in theirs.
-func pack16c4Wide(dst []uint64, panel []int8, depth int) {
-	if depth == 0 {
-		return
-	}
-	steps := unsafe.Slice((*[16][4]int16)(unsafe.Pointer(&dst[:4*depth][0])), depth/4)
-	for k := range steps {
-		for j := range 16 {
-			place := j&^7 | j&2<<1 | j&4>>1 | j&1
-			for i := range 4 {
-				steps[k][place][i] = int16(panel[(4*k+i)*16+j])
-			}
+func pack16c4Wide(panel []uint64, column []int8, j int) {
+	at := j&^7 | j&2<<1 | j&4>>1 | j&1
+	for ; len(column) >= 4; column = column[4:] {
+		word := uint64(0)
+		for i, v := range column[:4] {
+			word |= uint64(uint16(v)) << (16 * i)
 		}
+		panel[at] = word
+		at += 16
 	}
 }

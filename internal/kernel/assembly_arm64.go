@@ -18,8 +18,7 @@ func gemmInt8Assembly() []gemmInt8Row {
 // gemmF32Assembly is the same for gemmF32Table.
 func gemmF32Assembly() []gemmF32Row {
 	return []gemmF32Row{
-		{Name: "f32_gemm_6x16c1__neon", Tier: cpu.NEON, MR: 6, NR: 16, KR: 1,
-			Words: func(depth int) int { return 16 * depth }, Pack: packRows, tile: tileNEON},
+		{Name: "f32_gemm_6x16c1__neon", Tier: cpu.NEON, MR: 6, NR: 16, KR: 1, tile: tileNEON},
 	}
 }
 

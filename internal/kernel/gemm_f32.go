@@ -8,10 +8,6 @@ type gemmF32Row struct {
 	Tier       cpu.Tier
 	MR, NR, KR int // rows, columns and depth of a register tile
 
-	// Words is how many floats a panel of NR columns of the given depth packs into.
-	Words func(depth int) int
-	// Pack packs a panel given as depth rows of NR weights.
-	Pack func(dst, panel []float32, depth int)
 	tile tileKernel
 }
 
@@ -36,7 +32,7 @@ func (r *gemmF32Row) needs() cpu.Tier { return r.Tier }
 
 // gemmF32Table is ordered from best to plain Go.
 var gemmF32Table = append(gemmF32Assembly(), gemmF32Row{
-	Name: "f32_gemm_4x4c1__generic", Tier: cpu.Generic, MR: 4, NR: 4, KR: 1, Words: words4x4, Pack: pack4x4,
+	Name: "f32_gemm_4x4c1__generic", Tier: cpu.Generic, MR: 4, NR: 4, KR: 1,
 })
 
 // F32Weights is the weights of a float convolution or matrix product as they lie in a model.
@@ -51,16 +47,14 @@ type PackedF32 struct {
 
 	row    *gemmF32Row
 	panels []float32
-	words  int       // of one panel
-	panel  []float32 // memory for Repack
+	words  int // of one panel
 }
 
 // PackF32 packs weights for GemmF32 and ConvF32.
 func (s Set) PackF32(w F32Weights) *PackedF32 {
 	p := &PackedF32{Filter: w.Filter, row: s.gemmF32}
-	p.words = p.row.Words(w.depth())
+	p.words = w.depth() * p.row.NR
 	p.panels = make([]float32, w.Groups*p.groupPanels()*p.words)
-	p.panel = make([]float32, w.depth()*p.row.NR)
 	p.Repack(w)
 	return p
 }
@@ -69,31 +63,40 @@ func (s Set) PackF32(w F32Weights) *PackedF32 {
 func (p *PackedF32) groupPanels() int { return divideUp(p.Filter.perGroup(), p.row.NR) }
 
 // Bytes is the memory that the packed weights take.
-func (p *PackedF32) Bytes() int { return 4 * (len(p.panels) + len(p.panel)) }
+func (p *PackedF32) Bytes() int { return 4 * len(p.panels) }
 
 // Repack packs other weights of the same sizes in place, for products of two computed matrices. It allocates nothing
 // and must not run at the same time as a kernel that reads the weights.
 func (p *PackedF32) Repack(w F32Weights) {
-	depth, nr, perGroup := w.depth(), p.row.NR, w.perGroup()
+	nr, perGroup := p.row.NR, w.perGroup()
 	dst := p.panels
 	for group := range w.Groups {
 		for first := 0; first < perGroup; first += nr {
-			clear(p.panel)
-			for j := range min(nr, perGroup-first) {
-				k := 0
-				for y := range w.Height {
-					for x := range w.Width {
-						at := w.at(group, first+j, y, x)
-						for range w.Inputs {
-							p.panel[k*nr+j] = w.Data[at]
-							at += w.InputStride
-							k++
-						}
+			w.panel(dst[:p.words], nr, group, first, min(nr, perGroup-first))
+			dst = dst[p.words:]
+		}
+	}
+}
+
+// panel packs columns of a group: for each step in depth, nr weights.
+func (w *F32Weights) panel(dst []float32, nr, group, first, columns int) {
+	for y := range w.Height {
+		for x := range w.Width {
+			at := w.at(group, first, y, x)
+			if w.OutputStride == 1 {
+				for i := range w.Inputs {
+					copy(dst[i*nr:], w.Data[at+i*w.InputStride:][:columns])
+				}
+			} else {
+				for j := range columns {
+					from := at + j*w.OutputStride
+					for i := j; i < w.Inputs*nr; i += nr {
+						dst[i] = w.Data[from]
+						from += w.InputStride
 					}
 				}
 			}
-			p.row.Pack(dst[:p.words], p.panel, depth)
-			dst = dst[p.words:]
+			dst = dst[w.Inputs*nr:]
 		}
 	}
 }

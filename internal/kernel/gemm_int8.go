@@ -13,8 +13,8 @@ type gemmInt8Row struct {
 
 	// Words is how many uint64 a panel of NR columns of the given depth packs into.
 	Words func(depth int) int
-	// Pack packs a panel given as depth rows of NR weights; depth is a multiple of KR.
-	Pack func(dst []uint64, panel []int8, depth int)
+	// Pack puts column j, whose length is a multiple of KR, into a panel that began as zeros.
+	Pack func(panel []uint64, column []int8, j int)
 
 	tile   tileKernel
 	signed bool // the tile multiplies s8 codes, not u8
@@ -94,12 +94,12 @@ func (s Set) PackInt8(w Int8Weights) *PackedInt8 {
 	if p.row.amx != amxNone {
 		p.step = amxDepthStep(w.Width * w.Inputs)
 	}
-	depth, nr := w.Height*p.line(), p.row.NR
+	depth := w.Height * p.line()
 	p.words = p.row.Words(depth)
 	p.panels = make([]uint64, w.Groups*p.groupPanels()*p.words)
 	p.sums = make([]int32, w.Outputs)
 	p.zero = make([]int32, w.Outputs)
-	p.fill(w, make([]int8, depth*nr))
+	p.fill(w, make([]int8, depth))
 	return p
 }
 
@@ -112,7 +112,7 @@ func (p *PackedInt8) groupPanels() int { return divideUp(p.Filter.perGroup(), p.
 // Bytes is the memory that the packed weights take.
 func (p *PackedInt8) Bytes() int { return 8*len(p.panels) + 4*len(p.sums) + 4*len(p.zero) }
 
-func (p *PackedInt8) fill(w Int8Weights, panel []int8) {
+func (p *PackedInt8) fill(w Int8Weights, column []int8) {
 	line, nr, perGroup := p.line(), p.row.NR, w.perGroup()
 	flip := byte(0) // from a stored code to a signed one
 	offset := int32(0)
@@ -123,28 +123,27 @@ func (p *PackedInt8) fill(w Int8Weights, panel []int8) {
 	dst := p.panels
 	for group := range w.Groups {
 		for first := 0; first < perGroup; first += nr {
-			clear(panel)
 			for j := range min(nr, perGroup-first) {
 				channel := group*perGroup + first + j
 				zero := w.zeroPoint(channel) - offset
-				sum := int32(0)
+				sum := -int32(w.depth()) * zero
 				for y := range w.Height {
 					k := y * line
 					for x := range w.Width {
 						at := w.at(group, first+j, y, x)
-						for range w.Inputs {
+						for i := range column[k : k+w.Inputs] {
 							v := int8(w.Data[at] ^ flip)
-							panel[k*nr+j] = v
-							sum += int32(v) - zero
+							column[k+i] = v
+							sum += int32(v)
 							at += w.InputStride
-							k++
 						}
+						k += w.Inputs
 					}
 				}
 				p.sums[channel], p.zero[channel] = sum, zero
 				anyZero = anyZero || zero != 0
+				p.row.Pack(dst[:p.words], column, j)
 			}
-			p.row.Pack(dst[:p.words], panel, w.Height*line)
 			dst = dst[p.words:]
 		}
 	}

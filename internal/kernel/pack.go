@@ -4,20 +4,17 @@ package kernel
 
 import "unsafe"
 
-// packRows keeps a panel as it is: for each step in depth, the weights of its columns.
-func packRows(dst, panel []float32, _ int) { copy(dst, panel) }
-
 // pack16c4 packs, for each step of four in depth, the four weights of each of 16 columns.
-func pack16c4(dst []uint64, panel []int8, depth int) {
-	if depth == 0 {
+func pack16c4(panel []uint64, column []int8, j int) { packC4(panel, column, j, 16) }
+
+// packC4 is pack16c4 for a number of columns.
+func packC4(panel []uint64, column []int8, j, columns int) {
+	if len(panel) == 0 {
 		return
 	}
-	steps := unsafe.Slice((*[16][4]int8)(unsafe.Pointer(&dst[:2*depth][0])), depth/4)
-	for k := range steps {
-		for i := range 4 {
-			for j, v := range panel[(4*k+i)*16:][:16] {
-				steps[k][j][i] = v
-			}
-		}
+	words := unsafe.Slice((*uint32)(unsafe.Pointer(&panel[0])), 2*len(panel))
+	for ; len(column) >= 4; column = column[4:] {
+		words[j] = uint32(uint8(column[0])) | uint32(uint8(column[1]))<<8 | uint32(uint8(column[2]))<<16 | uint32(uint8(column[3]))<<24
+		j += columns
 	}
 }

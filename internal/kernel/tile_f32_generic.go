@@ -2,10 +2,6 @@ package kernel
 
 import "unsafe"
 
-func words4x4(depth int) int { return 4 * depth }
-
-func pack4x4(dst, panel []float32, depth int) { copy(dst, panel[:4*depth]) }
-
 func tile4x4(t *tileF32) {
 	sums := (*[4]float32)(t.acc)
 	limits := EpilogueF32{Least: t.least, Greatest: t.greatest}

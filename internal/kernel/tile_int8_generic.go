@@ -13,12 +13,9 @@ const (
 // words4x12 is four words of three weights for each step in depth.
 func words4x12(depth int) int { return 4 * depth }
 
-func pack4x12(dst []uint64, panel []int8, depth int) {
-	for k := range depth {
-		for i := range 4 {
-			p := panel[k*12+i*3:][:3]
-			dst[k*4+i] = uint64(int64(p[0]) + int64(p[1])<<laneBits + int64(p[2])<<(2*laneBits))
-		}
+func pack4x12(panel []uint64, column []int8, j int) {
+	for k, v := range column {
+		panel[4*k+j/3] += uint64(int64(v)) << (laneBits * (j % 3))
 	}
 }
 
