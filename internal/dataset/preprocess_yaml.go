@@ -17,8 +17,9 @@ import (
 	"github.com/octet-nn/octet/tensor"
 )
 
-// maxYAML bounds a preprocessing file; real ones have a few hundred bytes.
-const maxYAML = 64 << 10
+// maxYAML bounds a preprocessing file; real ones have a few hundred bytes. The time of the YAML parser grows with the
+// square of the depth of lists, and models carry such texts.
+const maxYAML = 8 << 10
 
 // LoadPreprocess finds a preset by its name, or reads a YAML file. A text in braces is YAML itself.
 func LoadPreprocess(nameOrPath string) (*Preprocess, error) {
