@@ -388,3 +388,36 @@ func TestSeveralModels(t *testing.T) {
 		}
 	}
 }
+
+// TestSchemas: every quantize_schema converts and runs; MACE's rounding is there where MACE has kernels.
+func TestSchemas(t *testing.T) {
+	_, config := maceTiny(t)
+	rawSamples(t, "samples", 4)
+	succeed(t, "convert", "--config", config, "--quantize_stat")
+	writeText(t, "log", succeed(t, "run", "--config", config, "--quantize_stat", "--input_dir", "samples").stdout)
+	writeText(t, "ranges", succeed(t, "quantize-stat", "--log_file", "log").stdout)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for schema, exact := range map[string]bool{"''": true, "int8": true, "mace_apu_16bit_per_tensor": false, "mace_htp_u16a_s8w": false} {
+		changed := writeText(t, "schema.yml", string(text)+"    quantize: 1\n    quantize_range_file: ranges\n    quantize_schema: "+schema+"\n")
+		succeed(t, "convert", "--config", changed)
+		line := []string{"run", "--config", changed, "--validate", "--input_dir", "samples"}
+		succeed(t, line...)
+		mace := append(line, "--arithmetic", "mace")
+		if exact {
+			succeed(t, mace...)
+			succeed(t, "convert", "--config", changed, "--arithmetic", "mace")
+			succeed(t, line...)
+		} else {
+			fail(t, exitError, []string{"for accelerators"}, mace...)
+			fail(t, exitError, []string{"schema.yml:8:9", "for accelerators"}, "convert", "--config", changed, "--arithmetic", "mace")
+		}
+	}
+	weights := writeText(t, "weights.yml", string(text)+"    quantize_large_weights: 1\n")
+	succeed(t, "convert", "--config", weights)
+	if r := succeed(t, "run", "--config", weights, "--validate", "--input_dir", "samples"); strings.Contains(r.stdout, "similarity: 1.0 ") {
+		t.Errorf("weights of 8 bits change nothing:\n%s", r.stdout)
+	}
+}

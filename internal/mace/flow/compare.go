@@ -107,9 +107,12 @@ func (c *Comparison) WriteLine(w io.Writer, platform string) {
 
 // WriteDetails writes what MACE's line does not say.
 func (c *Comparison) WriteDetails(w io.Writer) {
-	db := "equal"
-	if d := c.Decibels(); !math.IsInf(d, 1) {
-		db = fmt.Sprintf("%.2f dB", d)
+	db := fmt.Sprintf("%.2f dB", c.Decibels())
+	switch d := c.Decibels(); {
+	case math.IsInf(d, 1):
+		db = "equal"
+	case math.IsNaN(d):
+		db = "not a number"
 	}
 	fmt.Fprintf(w, "%s: SQNR %s; first answer agrees in %d of %d (%.2f %%)\n", c.Name, db, c.Agreeing, c.Rows, 100*c.PixelAccuracy())
 }

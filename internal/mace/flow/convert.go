@@ -176,7 +176,10 @@ func (c Convert) one(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func
 	if err != nil {
 		return nil, nil, err
 	}
-	o.QuantizeStat, o.Arithmetic, o.Strict = c.stat(f), c.Arithmetic, c.Strict
+	o.QuantizeStat, o.Strict = c.stat(f), c.Strict
+	if o.Arithmetic, err = rowOf(c.Arithmetic, g); err != nil {
+		return nil, nil, deploy.Problem{File: f.Path, At: g.At, Text: fmt.Sprintf("model %s: %v", m.Name, err)}
+	}
 	converted, report, err := convert.Convert(read, o)
 	if err != nil {
 		return nil, nil, deploy.Problem{File: f.Path, At: g.At, Text: fmt.Sprintf("model %s: %v", m.Name, err)}

@@ -48,7 +48,9 @@ func Load(f *deploy.File, m *deploy.Model, g *deploy.Graph, output string, layou
 		}
 	}
 	if arithmetic != numeric.None {
-		row = arithmetic
+		if row, err = rowOf(arithmetic, g); err != nil {
+			return nil, err
+		}
 	}
 	if err := typed(read, row); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -61,6 +63,21 @@ func Load(f *deploy.File, m *deploy.Model, g *deploy.Graph, output string, layou
 		model.Arithmetic = row
 	}
 	return model, model.check(f, g)
+}
+
+// rowOf is the row that stands for one of onnx and mace in a graph: MACE's kernels for its 8-bit unsigned scheme, those of
+// CMSIS-NN, which MACE's engine for microcontrollers calls, for int8. The 16-bit schemes run on accelerators only.
+func rowOf(wanted numeric.Arithmetic, g *deploy.Graph) (numeric.Arithmetic, error) {
+	if wanted != numeric.MACE || !g.Quantize {
+		return wanted, nil
+	}
+	switch g.Schema {
+	case convert.SchemaDefault:
+		return numeric.MACE, nil
+	case convert.SchemaInt8:
+		return numeric.Gemmlowp, nil
+	}
+	return numeric.None, fmt.Errorf("--arithmetic mace is the rounding of MACE's kernels for processors, and there are none for quantize_schema %s, which is for accelerators; leave the flag out", g.Schema)
 }
 
 // typed gives a quantized model, which its file spells as float operators between codes, the form in which operators
