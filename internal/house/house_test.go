@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"internal/format/tflite": {"tensor", "internal/numeric", "internal/graph", "internal/op", "internal/rewrite", "internal/format", "github.com/google/flatbuffers/go"},
 	"internal/kernel":        {"internal/numeric", "internal/cpu"},
 	"internal/runtime":       {"tensor", "internal/graph"},
+	"internal/testmodel":     {"tensor", "internal/graph", "internal/op"},
 	"internal/compile":       {"tensor", "internal/numeric", "internal/cpu", "internal/graph", "internal/op", "internal/rewrite", "internal/kernel", "internal/runtime"},
 	"internal/dataset":       {"tensor", "internal/suggest", "github.com/goccy/go-yaml", "golang.org/x/image"},
 	"internal/mace/convert":  {"tensor", "internal/numeric", "internal/suggest", "internal/graph", "internal/op", "internal/rewrite"},
