@@ -41,6 +41,10 @@ func elu(l *layer) error {
 	return l.node(&op.Elu{Alpha: float32(l.param("elu_param").float("alpha", 1)), Gamma: 1, Scale: 1}, l.in[0])
 }
 
+func selu(l *layer) error {
+	return l.node(&op.Elu{Alpha: 1.67326319217681884765625, Gamma: 1, Scale: 1.05070102214813232421875}, l.in[0])
+}
+
 func prelu(l *layer) error {
 	p := l.param("prelu_param")
 	shared := p.bool("channel_shared", false)

@@ -10,8 +10,8 @@ package caffe
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/octet-nn/octet/internal/format"
 	"github.com/octet-nn/octet/internal/graph"
@@ -135,12 +135,16 @@ func (im *importer) fresh(base string) string {
 }
 
 func (im *importer) run(net *message) {
-	var layers []*layer
+	var layers, trainers []*layer
 	for _, key := range []string{"layer", "layers"} {
 		for _, m := range net.messages(key) {
 			l := newLayer(im, m)
-			if l.inTest() && im.checkNames(l) && !l.idle() {
+			switch {
+			case !im.checkNames(l) || l.idle():
+			case l.inTest():
 				layers = append(layers, l)
+			case l.row().data != nil:
+				trainers = append(trainers, l)
 			}
 		}
 	}
@@ -155,6 +159,12 @@ func (im *importer) run(net *message) {
 		}
 	}
 	im.inputs(net)
+	for _, l := range trainers { // where nothing else writes what they do, they tell what the inputs are
+		if len(l.tops) > 0 && slices.ContainsFunc(l.tops, func(top string) bool { _, written := im.last[top]; return written }) {
+			continue
+		}
+		im.data(l, l.row())
+	}
 	for i, l := range layers {
 		im.layer(i, l)
 	}
@@ -209,18 +219,24 @@ func (im *importer) sizes(fields []*field) []int {
 }
 
 // input adds an input. How many samples a file has in a batch is a habit of its author and not a property of the network:
-// except for 1, the size becomes free. Without sizes, all four are free.
+// except for 1, the size becomes free. Other sizes are free if they are 0; without sizes, all four are.
 func (im *importer) input(name string, line int, sizes []int) {
 	if name == "" || im.blobs[name] != nil {
 		im.problem(line, "the input %q has no name or is there twice", name)
 		return
 	}
-	shape := graph.FixedShape(sizes...)
 	if sizes == nil {
-		shape = graph.Shape{{Size: graph.Unknown, Symbol: "N"}, {Size: graph.Unknown, Symbol: "C"},
-			{Size: graph.Unknown, Symbol: "H"}, {Size: graph.Unknown, Symbol: "W"}}
-	} else if len(sizes) > 1 && sizes[0] > 1 {
-		shape[0] = graph.Dim{Size: graph.Unknown, Symbol: "N"}
+		sizes = make([]int, 4)
+	}
+	shape := graph.FixedShape(sizes...)
+	for i, n := range sizes {
+		const letters = "NCHW"
+		switch {
+		case n == 0 && i < len(letters):
+			shape[i] = graph.Dim{Size: graph.Unknown, Symbol: letters[i : i+1]}
+		case n > 1 && i == 0 && len(sizes) > 1:
+			shape[i] = graph.Dim{Size: graph.Unknown, Symbol: "N"}
+		}
 	}
 	v := &graph.Value{Name: name, Type: graph.Type{DType: tensor.Float32, Shape: shape}}
 	im.names[name] = 0
@@ -231,27 +247,9 @@ func (im *importer) input(name string, line int, sizes []int) {
 
 // layer translates layer number i.
 func (im *importer) layer(i int, l *layer) {
-	r, known := rows[l.kind]
-	if !known {
-		r = row{build: unknown}
-		if isLoss(l.kind) {
-			r = row{training: true}
-		}
-	}
+	r := l.row()
 	if r.data != nil {
-		sizes := r.data(l)
-		for k, top := range l.tops {
-			if k > 0 && l.kind != "Input" {
-				im.dropped[top] = true // labels
-				continue
-			}
-			if len(sizes) == 0 {
-				im.replaceInput(top, l.line, nil)
-			} else {
-				im.replaceInput(top, l.line, sizes[min(k, len(sizes)-1)])
-			}
-		}
-		l.checkFields()
+		im.data(l, r)
 		return
 	}
 	drop := r.training
@@ -270,6 +268,9 @@ func (im *importer) layer(i int, l *layer) {
 		v := im.blobs[bottom]
 		if v == nil {
 			im.problem(l.line, "%s reads %q, which no layer before it writes", l, bottom)
+			for _, top := range l.tops {
+				im.dropped[top] = true // one message is enough
+			}
 			return
 		}
 		l.in = append(l.in, v)
@@ -293,13 +294,31 @@ func (im *importer) layer(i int, l *layer) {
 		im.writes[top]++
 		l.out = append(l.out, &graph.Value{Name: name})
 	}
-	if err := r.build(l); err != nil {
+	err := r.build(l)
+	if err != nil {
 		im.problem(l.line, "%s: %v", l, err)
 	}
-	l.checkFields()
+	l.checkFields(err == nil)
 	for k, top := range l.tops {
 		im.blobs[top] = l.out[k]
 	}
+}
+
+// data makes an input of what a data layer brings in, of the first top, the others being labels; Input layers have no
+// labels.
+func (im *importer) data(l *layer, r row) {
+	sizes := r.data(l)
+	for k, top := range l.tops {
+		switch {
+		case k > 0 && l.kind != "Input":
+			im.dropped[top] = true
+		case len(sizes) == 0:
+			im.replaceInput(top, l.line, nil)
+		default:
+			im.replaceInput(top, l.line, sizes[min(k, len(sizes)-1)])
+		}
+	}
+	l.checkFields(true)
 }
 
 // replaceInput adds the input that a data layer becomes. An input that the network declares already stays.
@@ -308,9 +327,6 @@ func (im *importer) replaceInput(name string, line int, sizes []int) {
 		im.input(name, line, sizes)
 	}
 }
-
-// isLoss reports whether layers of a type are for training only, going by the name: forks have many.
-func isLoss(kind string) bool { return strings.HasSuffix(kind, "Loss") }
 
 // outputs makes outputs of the blobs that no layer reads.
 func (im *importer) outputs(layers []*layer) {

@@ -78,6 +78,7 @@ type params struct {
 	key      string
 	message  *message // nil if the layer has none
 	asked    map[string]bool
+	allowed  bool // other fields may be there
 	problems []error
 }
 
@@ -208,12 +209,12 @@ func (p *params) enum(name string, words ...string) string {
 var idle = []string{"weight_filler", "bias_filler", "filler", "scale_filler", "engine", "stable_prod_grad", "force_nd_im2col",
 	"moving_average_fraction", "dropout_ratio", "scale_train", "fuse_type", "share_in_parallel", "use_global_stats", "kernel_dim", "code_type"}
 
-// checkFields reports wrong parameters, and those that nobody asked for: Caffe refuses them too, and one that is
-// mistyped would leave its default.
-func (l *layer) checkFields() {
+// checkFields reports wrong parameters and, of a layer that could be built, those that nobody asked for: Caffe refuses
+// them too, and one that is mistyped would leave its default.
+func (l *layer) checkFields(built bool) {
 	for _, p := range l.params {
 		l.im.problems = append(l.im.problems, p.problems[:min(len(p.problems), max(maxProblems-len(l.im.problems), 0))]...)
-		if p.message == nil {
+		if p.message == nil || p.allowed || !built {
 			continue
 		}
 		known := slices.Collect(maps.Keys(p.asked))

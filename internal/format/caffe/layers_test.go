@@ -119,6 +119,7 @@ var layerCases = []layerCase{
 	{"leaky relu", []int{2}, `type: "ReLU" relu_param { negative_slope: 0.5 engine: CAFFE }`, nil, []float32{-1, 1}, []float32{-0.5, 1}, "f32[2]"},
 	{"relu6", []int{3}, `type: "ReLU6"`, nil, []float32{-1, 1, 7}, []float32{0, 1, 6}, "f32[3]"},
 	{"elu", []int{2}, `type: "ELU" elu_param { alpha: 2 }`, nil, []float32{0, 1}, []float32{0, 1}, "f32[2]"},
+	{"selu", []int{2}, `type: "SELU"`, nil, []float32{0, 1}, []float32{0, 1.050701}, "f32[2]"},
 	{"absolute", []int{2}, `type: "AbsVal"`, nil, []float32{-1, 1}, []float32{1, 1}, "f32[2]"},
 	{"sigmoid", []int{1}, `type: "Sigmoid"`, nil, []float32{0}, []float32{0.5}, "f32[1]"},
 	{"bnll", []int{1}, `type: "BNLL"`, nil, []float32{0}, []float32{float32(math.Ln2)}, "f32[1]"},

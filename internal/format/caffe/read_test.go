@@ -100,6 +100,27 @@ func TestUnknownLayersStay(t *testing.T) {
 	}
 }
 
+// TestDataLayers: what they tell of the input, also if only training has them.
+func TestDataLayers(t *testing.T) {
+	const relu = `layer { name: "r" type: "ReLU" bottom: "data" top: "y" }`
+	for text, want := range map[string]string{
+		`layer { type: "Data" top: "data" top: "label" include { phase: TRAIN } transform_param { crop_size: 24 mirror: true } }`: "f32[N,C,24,24]",
+		`layer { type: "ImageData" top: "data" transform_param { crop_h: 24 crop_w: 32 } }`:                                       "f32[N,C,24,32]",
+		`layer { type: "AnnotatedData" top: "data" transform_param { resize_param { height: 300 width: 200 } mean_value: 1 } }`:   "f32[N,C,300,200]",
+		`layer { type: "HDF5Data" top: "data" }`:                                                                        "f32[N,C,H,W]",
+		`layer { type: "ImageSegData" top: "data" top: "label" }`:                                                       "f32[N,C,H,W]",
+		`layer { type: "DummyData" top: "data" dummy_data_param { shape { dim: 1 dim: 7 } data_filler { value: 1 } } }`: "f32[1,7]",
+		`layer { type: "DummyData" top: "data" dummy_data_param { num: 1 channels: 2 height: 3 width: 4 } }`:            "f32[1,2,3,4]",
+	} {
+		g, err := Read([]byte(text+relu), nil, Options{})
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if in := g.Inputs[0]; len(g.Inputs) != 1 || in.Type.String() != want {
+			t.Errorf("%s: %s, want %s", text, in.Type, want)
+		}
+	}
+}
+
 // TestErrors: what is wrong, where, and what to do about it.
 func TestErrors(t *testing.T) {
 	w := weightsFile(false, weight{"conv1", []int{1, 1, 1, 1}, []float32{1}})
@@ -125,9 +146,10 @@ func TestErrors(t *testing.T) {
 		input + `layer { name: "conv1" type: "Convolution" bottom: "x" top: "y" convolution_param { num_output: 1 kernel_size: 1 } }`: {"has 1 blobs of weights for it, 2 are needed"},
 		input + `layer { name: "conv1" type: "Convolution" bottom: "x" top: "y" convolution_param { num_output: 1 bias_term: false kernel_size: 3 } }`: {
 			"a filter of shape [1 1 1 1] does not fit num_output 1, group 1 and kernel [3 3]"},
-		input + "layer { name: \"conv1\" type: \"Convolution\" bottom: \"x\" top: \"y\" convolution_param {\n num_output: 1 bias_term: maybe kernel_size: -1\n strid: 2 } }": {
-			`net.prototxt:3: convolution_param.bias_term: want true or false and not "maybe"`, `kernel_size: want an integer from 1 on and not "-1"`,
+		input + "layer { name: \"conv1\" type: \"Convolution\" bottom: \"x\" top: \"y\" convolution_param {\n num_output: 1 bias_term: false group: none kernel_size: -1\n strid: 2 } }": {
+			`net.prototxt:3: convolution_param.group: want an integer from 1 on and not "none"`, `kernel_size: want an integer from 1 on and not "-1"`,
 			`net.prototxt:4: Convolution layer "conv1": convolution_param has the field "strid", which has no meaning here (did you mean "stride" or`},
+		input + `layer { name: "p" type: "Pooling" bottom: "x" top: "y" pooling_param { kernel_size: 1 global_pooling: maybe } }`:                                            {`want true or false and not "maybe"`},
 		input + `layer { name: "p" type: "Pooling" bottom: "x" top: "y" pooling_param { pool: STOCHASTIC kernel_size: 2 } }`:                                                 {"stochastic"},
 		input + `layer { name: "p" type: "Pooling" bottom: "x" top: "y" pooling_param { pool: MEAN kernel_size: 2 } }`:                                                       {`one of MAX, AVE, STOCHASTIC and not "MEAN"`},
 		input + `layer { name: "p" type: "Pooling" bottom: "x" top: "y" pooling_param { kernel_size: 1 stride: 2 } }`:                                                        {"lies outside the input"},

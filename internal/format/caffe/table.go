@@ -1,5 +1,7 @@
 package caffe
 
+import "strings"
+
 // row says how layers of one type are read.
 type row struct {
 	inputs, most int // how many bottoms they have; most 0: any number
@@ -25,6 +27,7 @@ var rows = map[string]row{
 	"ReLU":                 {1, 1, relu, nil, false},
 	"ReLU6":                {1, 1, relu6, nil, false},
 	"ELU":                  {1, 1, elu, nil, false},
+	"SELU":                 {1, 1, selu, nil, false},
 	"Sigmoid":              {1, 1, function("Sigmoid"), nil, false},
 	"TanH":                 {1, 1, function("Tanh"), nil, false},
 	"AbsVal":               {1, 1, function("Abs"), nil, false},
@@ -68,9 +71,22 @@ var rows = map[string]row{
 	"Silence":            {training: true},
 	"HDF5Output":         {training: true},
 	"DetectionEvaluate":  {training: true},
-	"SmoothL1Loss":       {training: true},
 	"ImageSegAccuracy":   {training: true},
 	"MultiLabelAccuracy": {training: true},
+}
+
+// row is how the layer is read. Of data layers and losses, forks of Caffe have many: they are known by their names.
+func (l *layer) row() row {
+	r, known := rows[l.kind]
+	switch {
+	case known:
+		return r
+	case strings.HasSuffix(l.kind, "Loss"):
+		return row{training: true}
+	case strings.HasSuffix(l.kind, "Data") && len(l.bottoms) == 0:
+		return row{data: freeData}
+	}
+	return row{build: unknown}
 }
 
 // inputLayer is the shapes of an Input layer: one for each top, or one for all.
@@ -83,8 +99,23 @@ func inputLayer(l *layer) [][]int {
 	return all
 }
 
-// freeData is a source whose shape only its data tell.
-func freeData(*layer) [][]int { return nil }
+// freeData is a source of images of which the file tells at most to what size they are cut or scaled; 0 is what it does
+// not tell.
+func freeData(l *layer) [][]int {
+	p := l.param("transform_param")
+	p.allowed = true // much else that is done to images is not the network's
+	side := p.int("crop_size", 0, 0)
+	height, width := p.int("crop_h", side, 0), p.int("crop_w", side, 0)
+	if resize := p.messages("resize_param"); height == 0 && width == 0 && len(resize) > 0 {
+		scaled := &params{key: "resize_param", message: resize[0], asked: map[string]bool{}}
+		height, width = scaled.int("height", 0, 0), scaled.int("width", 0, 0)
+		p.problems = append(p.problems, scaled.problems...)
+	}
+	if height == 0 || width == 0 {
+		return nil
+	}
+	return [][]int{{0, 0, height, width}}
+}
 
 // memoryData is the shape of samples in memory.
 func memoryData(l *layer) [][]int {
