@@ -259,6 +259,8 @@ func forTFLite(q *quantize.Options) error {
 	switch q.Scheme {
 	case quantize.Uint8:
 		wanted = tensor.Uint8
+	case quantize.Dynamic:
+		q.Target.OnCodes = tflite.OnDynamicCodes
 	case quantize.Int16x8:
 		wanted, q.Arithmetic, q.Target.OnCodes = tensor.Int16, numeric.TFLite16x8, tflite.OnWideCodes
 	}

@@ -75,6 +75,20 @@ func OnWideCodes(n *graph.Node) string {
 	return OnCodes(n)
 }
 
+// OnDynamicCodes is OnCodes for layers whose weights only are stored as codes: TFLite's hybrid kernels.
+func OnDynamicCodes(n *graph.Node) string {
+	const none = "TensorFlow Lite has no such kernel with 8-bit weights and floats"
+	switch n.Op.(type) {
+	case *op.Conv, *op.Gemm:
+		return OnCodes(n)
+	case *op.MatMul:
+		if len(n.Inputs) > 0 && len(n.Inputs[0].Type.Shape) == 2 {
+			return OnCodes(n)
+		}
+	}
+	return none
+}
+
 // OnCodes says why a node of a float graph cannot be quantized for TFLite, where nodes on codes mean what TFLite's
 // kernels do; "" if it can.
 func OnCodes(n *graph.Node) string {

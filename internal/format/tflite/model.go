@@ -109,7 +109,10 @@ func (t table) operatorKind() operatorKind {
 		k.name = builtins[number]
 	}
 	if k.name == "CUSTOM" {
-		k.name, k.custom = t.string(codeCustom), true
+		k.custom = true
+		if name := t.string(codeCustom); name != "" {
+			k.name = name
+		}
 	}
 	return k
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/octet-nn/octet/internal/format"
+	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/internal/testdata"
 	"github.com/octet-nn/octet/tensor"
@@ -104,6 +105,61 @@ func TestDamagedFiles(t *testing.T) {
 			_, _ = op.Infer(g)
 		}
 	}
+}
+
+// Control flow and operators of somebody else's are read and named; only running them fails.
+func TestUnknownOperators(t *testing.T) {
+	w := &written{name: "main", inputs: []int{0}, outputs: []int{4}}
+	for i := range 5 {
+		w.tensors = append(w.tensors, writtenTensor{name: string(rune('a' + i)), dtype: tensor.Float32, shape: []int{2}})
+	}
+	for i, name := range []string{"WHILE", "CUSTOM", "RELU", "CALL_ONCE"} {
+		w.operators = append(w.operators, writtenOperator{name: name, version: 1, in: []int{i}, out: []int{i + 1}})
+	}
+	g, err := Read(w.encode(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := op.Infer(g); err != nil {
+		t.Error(err)
+	}
+	err = op.CheckSupported(g)
+	var unsupported *op.UnsupportedError
+	if !errors.As(err, &unsupported) || len(unsupported.Nodes) != 3 {
+		t.Fatalf("%v does not list three operators", err)
+	}
+	for _, name := range []string{"tflite.WHILE", "tflite.CUSTOM", "tflite.CALL_ONCE"} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%v does not name %s", err, name)
+		}
+	}
+}
+
+// Weights of 4 bits, two to a byte, are weights like others.
+func TestFourBitWeights(t *testing.T) {
+	weights := tensor.New(tensor.Int4, 3, 5)
+	wide := make([]int64, 15)
+	for i := range wide {
+		wide[i] = int64(i) - 7
+	}
+	weights = op.FromInt64s(tensor.Int4, weights.Shape(), wide)
+	build := func(w *tensor.Tensor) []byte {
+		f := &written{name: "int4", inputs: []int{0}, outputs: []int{2}}
+		f.tensors = []writtenTensor{{name: "x", dtype: tensor.Int8, shape: []int{2, 5}, quant: inputCodes},
+			{name: "w", dtype: w.DType(), shape: []int{3, 5}, quant: graph.PerTensor(0.1, 0), data: w.Bytes()},
+			{name: "y", dtype: tensor.Int8, shape: []int{2, 3}, quant: outputCodes}}
+		f.operators = []writtenOperator{{name: "FULLY_CONNECTED", version: 1, kind: 8, in: []int{0, 1, -1}, out: []int{2}}}
+		return f.encode()
+	}
+	var answers []*tensor.Tensor
+	for _, w := range []*tensor.Tensor{weights, op.FromInt64s(tensor.Int8, []int{3, 5}, wide)} {
+		g, err := Read(build(w), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers = append(answers, evaluate(t, g, codes(2, 5)))
+	}
+	compare(t, "the layer with 4 bits", answers[0], answers[1])
 }
 
 // Files that say little and ask for much are read, or refused, in no time and little memory.
