@@ -7,7 +7,7 @@ import (
 
 func TestHelp(t *testing.T) {
 	golden(t, "help", succeed(t).stdout)
-	for _, command := range []string{"quantize", "evaluate", "run", "inspect", "bench", "convert", "demo", "version"} {
+	for _, command := range []string{"quantize", "evaluate", "run", "inspect", "bench", "convert", "quantize-stat", "image-to-tensor", "demo", "version"} {
 		t.Run(command, func(t *testing.T) {
 			r := succeed(t, command, "--help")
 			golden(t, "help_"+command, r.stdout)
