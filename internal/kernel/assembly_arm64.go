@@ -9,9 +9,9 @@ import "github.com/octet-nn/octet/internal/cpu"
 func gemmInt8Assembly() []gemmInt8Row {
 	return []gemmInt8Row{
 		{Name: "qs8s8_gemm_6x16c4__dotprod", Tier: cpu.DotProd, MR: 6, NR: 16, KR: 4,
-			Words: func(depth int) int { return 2 * depth }, Pack: pack16c4, tile: tileDotProd, signed: true},
+			Words: func(depth int) int { return 2 * depth }, Pack: pack16c4, tile: tileDotProd, signed: true, requantizes: true},
 		{Name: "qs8s8_gemm_2x16c4__neon", Tier: cpu.NEON, MR: 2, NR: 16, KR: 4,
-			Words: func(depth int) int { return 2 * depth }, Pack: pack16c4, tile: tileNEON, signed: true},
+			Words: func(depth int) int { return 2 * depth }, Pack: pack16c4, tile: tileNEON, signed: true, requantizes: true},
 	}
 }
 
@@ -52,6 +52,9 @@ func (r *gemmInt8Row) run(t *tileInt8) {
 		tileInt8NEON2x16Unsigned(t, &offsets)
 	default:
 		tileInt8NEON2x16(t, &offsets)
+	}
+	if t.out != nil {
+		requantizeNEON(t)
 	}
 }
 

@@ -47,6 +47,7 @@ type tileInt8 struct {
 	high       float32   // the highest code less the zero point
 	shift      byte      // codes plus this are u8: 0 or 128
 	least      byte      // the lowest code, shifted
+	greatest   byte      // the highest
 	zeroPoint  int16     // shifted
 	mask       uint32    // a bit for each column
 }

@@ -24,6 +24,11 @@ func tileInt8DotProd6x16Unsigned(t *tileInt8, offsets *[16]int32)
 //go:noescape
 func tileInt8NEON2x16Unsigned(t *tileInt8, offsets *[16]int32)
 
+// requantizeNEON requantizes the rows of 16 sums in acc.
+//
+//go:noescape
+func requantizeNEON(t *tileInt8)
+
 // tileF32NEON6x16 is a tile of up to 6 rows.
 //
 //go:noescape

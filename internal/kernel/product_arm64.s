@@ -1261,25 +1261,75 @@ done80:
 	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R14)
 	RET
 
+// func requantizeNEON(t *tileInt8)
+TEXT ·requantizeNEON(SB), NOSPLIT, $0-8
+	MOVD t+0(FP), R0
+	MOVD tileInt8_multiplier(R0), R1
+	VLD1 (R1), [V16.S4, V17.S4, V18.S4, V19.S4]
+	MOVH tileInt8_zeroPoint(R0), R1
+	VDUP R1, V20.H8
+	MOVBU tileInt8_least(R0), R1
+	VDUP R1, V21.B16
+	MOVBU tileInt8_greatest(R0), R1
+	VDUP R1, V22.B16
+	MOVBU tileInt8_shift(R0), R1
+	VDUP R1, V23.B16
+	MOVD tileInt8_acc(R0), R1
+	MOVD tileInt8_out(R0), R2
+	MOVD tileInt8_outStarts(R0), R3
+	MOVD tileInt8_rows(R0), R4
+
+row81:
+	VLD1.P 64(R1), [V0.S4, V1.S4, V2.S4, V3.S4]
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
+	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
+	WORD $0x6e30dc00 // fmul v0.4s, v0.4s, v16.4s
+	WORD $0x6e31dc21 // fmul v1.4s, v1.4s, v17.4s
+	WORD $0x6e32dc42 // fmul v2.4s, v2.4s, v18.4s
+	WORD $0x6e33dc63 // fmul v3.4s, v3.4s, v19.4s
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
+	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
+	WORD $0x0e614804 // sqxtn v4.4h, v0.4s
+	WORD $0x4e614824 // sqxtn2 v4.8h, v1.4s
+	WORD $0x4e740c84 // sqadd v4.8h, v4.8h, v20.8h
+	WORD $0x0e614845 // sqxtn v5.4h, v2.4s
+	WORD $0x4e614865 // sqxtn2 v5.8h, v3.4s
+	WORD $0x4e740ca5 // sqadd v5.8h, v5.8h, v20.8h
+	WORD $0x2e212886 // sqxtun v6.8b, v4.8h
+	WORD $0x6e2128a6 // sqxtun2 v6.16b, v5.8h
+	VUMAX V21.B16, V6.B16, V6.B16
+	VUMIN V22.B16, V6.B16, V6.B16
+	VEOR V23.B16, V6.B16, V6.B16
+	MOVD.P 8(R3), R5
+	ADD R5, R2, R5
+	VST1 [V6.B16], (R5)
+	SUBS $1, R4, R4
+	BNE row81
+	RET
+
 // func tileF32NEON6x16(t *tileF32)
 TEXT ·tileF32NEON6x16(SB), NOSPLIT, $0-8
 	MOVD t+0(FP), R0
 	MOVD tileF32_rows(R0), R1
 	CMP $6, R1
-	BEQ rows6of81
+	BEQ rows6of82
 	CMP $5, R1
-	BEQ rows5of82
+	BEQ rows5of83
 	CMP $4, R1
-	BEQ rows4of83
+	BEQ rows4of84
 	CMP $3, R1
-	BEQ rows3of84
+	BEQ rows3of85
 	CMP $2, R1
-	BEQ rows2of85
+	BEQ rows2of86
 	CMP $1, R1
-	BEQ rows1of86
+	BEQ rows1of87
 	RET
 
-rows6of81:
+rows6of82:
 	MOVD tileF32_bias(R0), R14
 	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
 	VMOV V0.B16, V4.B16
@@ -1309,8 +1359,8 @@ rows6of81:
 	MOVD tileF32_rowStarts(R0), R6
 	MOVD tileF32_a(R0), R7
 
-run87:
-	CBZ R2, done90
+run88:
+	CBZ R2, done91
 	MOVD.P 8(R1), R14
 	ADD R14<<2, R7, R14
 	MOVD (R6), R15
@@ -1326,9 +1376,9 @@ run87:
 	MOVD 40(R6), R15
 	ADD R15<<2, R14, R13
 	MOVD R4, R5
-	CBZ R5, next89
+	CBZ R5, next90
 
-step88:
+step89:
 	VLD1.P 64(R3), [V24.S4, V25.S4, V26.S4, V27.S4]
 	VLD1R.P 4(R8), [V28.S4]
 	VFMLA V24.S4, V28.S4, V0.S4
@@ -1361,13 +1411,13 @@ step88:
 	VFMLA V26.S4, V29.S4, V22.S4
 	VFMLA V27.S4, V29.S4, V23.S4
 	SUBS $1, R5, R5
-	BNE step88
+	BNE step89
 
-next89:
+next90:
 	SUB $1, R2, R2
-	B run87
+	B run88
 
-done90:
+done91:
 	MOVD tileF32_acc(R0), R14
 	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R14)
 	VST1.P [V4.S4, V5.S4, V6.S4, V7.S4], 64(R14)
@@ -1377,7 +1427,7 @@ done90:
 	VST1.P [V20.S4, V21.S4, V22.S4, V23.S4], 64(R14)
 	RET
 
-rows5of82:
+rows5of83:
 	MOVD tileF32_bias(R0), R14
 	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
 	VMOV V0.B16, V4.B16
@@ -1403,8 +1453,8 @@ rows5of82:
 	MOVD tileF32_rowStarts(R0), R6
 	MOVD tileF32_a(R0), R7
 
-run91:
-	CBZ R2, done94
+run92:
+	CBZ R2, done95
 	MOVD.P 8(R1), R14
 	ADD R14<<2, R7, R14
 	MOVD (R6), R15
@@ -1418,9 +1468,9 @@ run91:
 	MOVD 32(R6), R15
 	ADD R15<<2, R14, R12
 	MOVD R4, R5
-	CBZ R5, next93
+	CBZ R5, next94
 
-step92:
+step93:
 	VLD1.P 64(R3), [V24.S4, V25.S4, V26.S4, V27.S4]
 	VLD1R.P 4(R8), [V28.S4]
 	VFMLA V24.S4, V28.S4, V0.S4
@@ -1448,13 +1498,13 @@ step92:
 	VFMLA V26.S4, V28.S4, V18.S4
 	VFMLA V27.S4, V28.S4, V19.S4
 	SUBS $1, R5, R5
-	BNE step92
+	BNE step93
 
-next93:
+next94:
 	SUB $1, R2, R2
-	B run91
+	B run92
 
-done94:
+done95:
 	MOVD tileF32_acc(R0), R14
 	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R14)
 	VST1.P [V4.S4, V5.S4, V6.S4, V7.S4], 64(R14)
@@ -1463,7 +1513,7 @@ done94:
 	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], 64(R14)
 	RET
 
-rows4of83:
+rows4of84:
 	MOVD tileF32_bias(R0), R14
 	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
 	VMOV V0.B16, V4.B16
@@ -1485,8 +1535,8 @@ rows4of83:
 	MOVD tileF32_rowStarts(R0), R6
 	MOVD tileF32_a(R0), R7
 
-run95:
-	CBZ R2, done98
+run96:
+	CBZ R2, done99
 	MOVD.P 8(R1), R14
 	ADD R14<<2, R7, R14
 	MOVD (R6), R15
@@ -1498,9 +1548,9 @@ run95:
 	MOVD 24(R6), R15
 	ADD R15<<2, R14, R11
 	MOVD R4, R5
-	CBZ R5, next97
+	CBZ R5, next98
 
-step96:
+step97:
 	VLD1.P 64(R3), [V24.S4, V25.S4, V26.S4, V27.S4]
 	VLD1R.P 4(R8), [V28.S4]
 	VFMLA V24.S4, V28.S4, V0.S4
@@ -1523,13 +1573,13 @@ step96:
 	VFMLA V26.S4, V31.S4, V14.S4
 	VFMLA V27.S4, V31.S4, V15.S4
 	SUBS $1, R5, R5
-	BNE step96
+	BNE step97
 
-next97:
+next98:
 	SUB $1, R2, R2
-	B run95
+	B run96
 
-done98:
+done99:
 	MOVD tileF32_acc(R0), R14
 	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R14)
 	VST1.P [V4.S4, V5.S4, V6.S4, V7.S4], 64(R14)
@@ -1537,7 +1587,7 @@ done98:
 	VST1.P [V12.S4, V13.S4, V14.S4, V15.S4], 64(R14)
 	RET
 
-rows3of84:
+rows3of85:
 	MOVD tileF32_bias(R0), R14
 	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
 	VMOV V0.B16, V4.B16
@@ -1555,8 +1605,8 @@ rows3of84:
 	MOVD tileF32_rowStarts(R0), R6
 	MOVD tileF32_a(R0), R7
 
-run99:
-	CBZ R2, done102
+run100:
+	CBZ R2, done103
 	MOVD.P 8(R1), R14
 	ADD R14<<2, R7, R14
 	MOVD (R6), R15
@@ -1566,9 +1616,9 @@ run99:
 	MOVD 16(R6), R15
 	ADD R15<<2, R14, R10
 	MOVD R4, R5
-	CBZ R5, next101
+	CBZ R5, next102
 
-step100:
+step101:
 	VLD1.P 64(R3), [V24.S4, V25.S4, V26.S4, V27.S4]
 	VLD1R.P 4(R8), [V28.S4]
 	VFMLA V24.S4, V28.S4, V0.S4
@@ -1586,20 +1636,20 @@ step100:
 	VFMLA V26.S4, V30.S4, V10.S4
 	VFMLA V27.S4, V30.S4, V11.S4
 	SUBS $1, R5, R5
-	BNE step100
+	BNE step101
 
-next101:
+next102:
 	SUB $1, R2, R2
-	B run99
+	B run100
 
-done102:
+done103:
 	MOVD tileF32_acc(R0), R14
 	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R14)
 	VST1.P [V4.S4, V5.S4, V6.S4, V7.S4], 64(R14)
 	VST1.P [V8.S4, V9.S4, V10.S4, V11.S4], 64(R14)
 	RET
 
-rows2of85:
+rows2of86:
 	MOVD tileF32_bias(R0), R14
 	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
 	VMOV V0.B16, V4.B16
@@ -1613,8 +1663,8 @@ rows2of85:
 	MOVD tileF32_rowStarts(R0), R6
 	MOVD tileF32_a(R0), R7
 
-run103:
-	CBZ R2, done106
+run104:
+	CBZ R2, done107
 	MOVD.P 8(R1), R14
 	ADD R14<<2, R7, R14
 	MOVD (R6), R15
@@ -1622,9 +1672,9 @@ run103:
 	MOVD 8(R6), R15
 	ADD R15<<2, R14, R9
 	MOVD R4, R5
-	CBZ R5, next105
+	CBZ R5, next106
 
-step104:
+step105:
 	VLD1.P 64(R3), [V24.S4, V25.S4, V26.S4, V27.S4]
 	VLD1R.P 4(R8), [V28.S4]
 	VFMLA V24.S4, V28.S4, V0.S4
@@ -1637,19 +1687,19 @@ step104:
 	VFMLA V26.S4, V29.S4, V6.S4
 	VFMLA V27.S4, V29.S4, V7.S4
 	SUBS $1, R5, R5
-	BNE step104
+	BNE step105
 
-next105:
+next106:
 	SUB $1, R2, R2
-	B run103
+	B run104
 
-done106:
+done107:
 	MOVD tileF32_acc(R0), R14
 	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R14)
 	VST1.P [V4.S4, V5.S4, V6.S4, V7.S4], 64(R14)
 	RET
 
-rows1of86:
+rows1of87:
 	MOVD tileF32_bias(R0), R14
 	VLD1 (R14), [V0.S4, V1.S4, V2.S4, V3.S4]
 	MOVD tileF32_runStarts(R0), R1
@@ -1659,16 +1709,16 @@ rows1of86:
 	MOVD tileF32_rowStarts(R0), R6
 	MOVD tileF32_a(R0), R7
 
-run107:
-	CBZ R2, done110
+run108:
+	CBZ R2, done111
 	MOVD.P 8(R1), R14
 	ADD R14<<2, R7, R14
 	MOVD (R6), R15
 	ADD R15<<2, R14, R8
 	MOVD R4, R5
-	CBZ R5, next109
+	CBZ R5, next110
 
-step108:
+step109:
 	VLD1.P 64(R3), [V24.S4, V25.S4, V26.S4, V27.S4]
 	VLD1R.P 4(R8), [V28.S4]
 	VFMLA V24.S4, V28.S4, V0.S4
@@ -1676,13 +1726,13 @@ step108:
 	VFMLA V26.S4, V28.S4, V2.S4
 	VFMLA V27.S4, V28.S4, V3.S4
 	SUBS $1, R5, R5
-	BNE step108
+	BNE step109
 
-next109:
+next110:
 	SUB $1, R2, R2
-	B run107
+	B run108
 
-done110:
+done111:
 	MOVD tileF32_acc(R0), R14
 	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R14)
 	RET

@@ -82,7 +82,7 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 		shift = 128
 	}
 	t.high, t.shift = float32(e.Highest-e.ZeroPoint), byte(shift)
-	t.least, t.zeroPoint = byte(e.Lowest+shift), int16(e.ZeroPoint+shift)
+	t.least, t.greatest, t.zeroPoint = byte(e.Lowest+shift), byte(e.Highest+shift), int16(e.ZeroPoint+shift)
 	var tiles amxTile
 	if p.amx {
 		tiles.signed, tiles.kernel = p.signed, row.amx

@@ -18,6 +18,7 @@ func productARM64(f *file) {
 		f.function(name, "(t *tileInt8, offsets *[16]int32)", name+" is a tile of up to 2 rows of "+codes+" codes; sums begin with offsets.", 0, 16)
 		f.byRowsARM64(tileInt8, 2, func(rows int) { neonInt8(f, rows, flip) })
 	}
+	requantizeNEON(f)
 	f.function("tileF32NEON6x16", "(t *tileF32)", "tileF32NEON6x16 is a tile of up to 6 rows.", 0, 8)
 	f.byRowsARM64(tileF32, 6, func(rows int) { neonF32(f, rows) })
 }
@@ -176,4 +177,52 @@ func neonF32(f *file, rows int) {
 		}
 	})
 	f.storeARM64(tileF32, 4*rows)
+}
+
+// requantizeNEON writes the requantization of the sums in acc, 16 columns a row: registers 0 to 3 are a row, 16 to 19
+// multipliers, 20 the zero point, 21 and 22 the limits, 23 what makes codes u8. Conversion to integers saturates, and
+// makes NaN 0, which is what numeric.Requantize does.
+func requantizeNEON(f *file) {
+	f.function("requantizeNEON", "(t *tileInt8)", "requantizeNEON requantizes the rows of 16 sums in acc.", 0, 8)
+	f.op("MOVD", "t+0(FP)", "R0")
+	f.op("MOVD", field(tileInt8, "multiplier", "R0"), "R1")
+	f.op("VLD1", "(R1)", vs(16, 4, "S4"))
+	f.op("MOVH", field(tileInt8, "zeroPoint", "R0"), "R1")
+	f.op("VDUP", "R1", v(20, "H8"))
+	for i, name := range []string{"least", "greatest", "shift"} {
+		f.op("MOVBU", field(tileInt8, name, "R0"), "R1")
+		f.op("VDUP", "R1", v(21+i, "B16"))
+	}
+	f.op("MOVD", field(tileInt8, "acc", "R0"), "R1")
+	f.op("MOVD", field(tileInt8, "out", "R0"), "R2")
+	f.op("MOVD", field(tileInt8, "outStarts", "R0"), "R3")
+	f.op("MOVD", field(tileInt8, "rows", "R0"), "R4")
+	row := f.newLabel("row")
+	f.place(row)
+	f.op("VLD1.P", "64(R1)", vs(0, 4, "S4"))
+	for i := range 4 {
+		f.scvtf(i, i)
+	}
+	for i := range 4 {
+		f.fmul(i, 16+i, i)
+	}
+	for i := range 4 {
+		f.fcvtns(i, i)
+	}
+	for i := range 2 {
+		f.sqxtn(false, 2*i, 4+i)
+		f.sqxtn(true, 2*i+1, 4+i)
+		f.sqadd(4+i, 20, 4+i)
+	}
+	f.sqxtun(false, 4, 6)
+	f.sqxtun(true, 5, 6)
+	f.op("VUMAX", v(21, "B16"), v(6, "B16"), v(6, "B16"))
+	f.op("VUMIN", v(22, "B16"), v(6, "B16"), v(6, "B16"))
+	f.op("VEOR", v(23, "B16"), v(6, "B16"), v(6, "B16"))
+	f.op("MOVD.P", "8(R3)", "R5")
+	f.op("ADD", "R5", "R2", "R5")
+	f.op("VST1", "[V6.B16]", "(R5)")
+	f.op("SUBS", "$1", "R4", "R4")
+	f.op("BNE", row)
+	f.op("RET")
 }

@@ -93,3 +93,37 @@ func (f *file) tileProduct(signed bool, weights, codes, sums int) {
 	f.bytes(fmt.Sprintf("%s T%d, T%d, T%d", name, weights, codes, sums),
 		0xc4, 0xe2, byte(^weights&15)<<3|prefix, 0x5e, 3<<6|byte(sums)<<3|byte(codes))
 }
+
+// unary writes an instruction on 32-bit lanes of one register.
+func (f *file) unaryS4(code uint32, name string, from, to int) {
+	f.word(code|uint32(from<<5|to), "%s v%d.4s, v%d.4s", name, to, from)
+}
+
+func (f *file) scvtf(from, to int)  { f.unaryS4(0x4e21d800, "scvtf", from, to) }
+func (f *file) fcvtns(from, to int) { f.unaryS4(0x4e21a800, "fcvtns", from, to) }
+
+func (f *file) fmul(a, b, to int) {
+	f.word(0x6e20dc00|uint32(b<<16|a<<5|to), "fmul v%d.4s, v%d.4s, v%d.4s", to, a, b)
+}
+
+func (f *file) sqadd(a, b, to int) {
+	f.word(0x4e600c00|uint32(b<<16|a<<5|to), "sqadd v%d.8h, v%d.8h, v%d.8h", to, a, b)
+}
+
+// sqxtn saturates 32-bit lanes to 16 bits, into the low half of a register or the high one.
+func (f *file) sqxtn(high bool, from, to int) {
+	code, name, lanes := uint32(0x0e614800), "sqxtn", "4h"
+	if high {
+		code, name, lanes = 0x4e614800, "sqxtn2", "8h"
+	}
+	f.word(code|uint32(from<<5|to), "%s v%d.%s, v%d.4s", name, to, lanes, from)
+}
+
+// sqxtun saturates signed 16-bit lanes to unsigned bytes.
+func (f *file) sqxtun(high bool, from, to int) {
+	code, name, lanes := uint32(0x2e212800), "sqxtun", "8b"
+	if high {
+		code, name, lanes = 0x6e212800, "sqxtun2", "16b"
+	}
+	f.word(code|uint32(from<<5|to), "%s v%d.%s, v%d.8h", name, to, lanes, from)
+}
