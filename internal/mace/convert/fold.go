@@ -434,7 +434,7 @@ func (c *converter) fullyConnected(n *graph.Node) bool {
 	default:
 		return false
 	}
-	if w := n.Input(1); w == nil || w.Const == nil || len(w.Type.Shape) != 2 {
+	if w := n.Input(1); w == nil || w.Const == nil || len(w.Type.Shape) != 2 || len(n.Inputs[0].Type.Shape) != 2 {
 		return false
 	}
 	switch o := n.Op.(type) {
@@ -582,9 +582,15 @@ func (c *converter) loggedName(v *graph.Value) string {
 }
 
 // folded reports whether a node is no operator of its own to MACE: a reshape of an image to a matrix before Softmax,
-// and the one after it.
+// the one after it, and a normalization, of which MACE knows the result after Relu only.
 func (c *converter) folded(index *graph.Index, n *graph.Node) bool {
 	switch n.Op.(type) {
+	case *op.BatchNormalization, *op.InstanceNormalization:
+		if a := next(index, n); a != nil {
+			_, ok := limit(a)
+			return ok
+		}
+		return false
 	case *op.Reshape, *op.Flatten:
 	default:
 		return false

@@ -140,6 +140,11 @@ func integer(n *graph.Node) (op.IntegerForm, string) {
 			if v.Type.DType != tensor.Float32 {
 				return form, fmt.Sprintf("its operand %q is %s", v.Name, v.Type.DType)
 			}
+			if v.Const != nil {
+				if _, err := extremes(op.Float32s(v.Const)); err != nil {
+					return form, fmt.Sprintf("of its constant %q %v", v.Source(), err)
+				}
+			}
 		}
 	}
 	if !computed {

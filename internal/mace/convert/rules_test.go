@@ -332,6 +332,7 @@ const "gamma" f32[4] = seed 2
 const "beta" f32[4] = seed 3
 const "mean" f32[4] = seed 4
 const "variance" f32[4] = fill 2
+const "three" f32[3] = fill 1
 const "ones" f32[4] = fill 1
 const "zeros" f32[4] = fill 0
 const "ahead" f32[4,1,1] = seed 8
@@ -415,7 +416,7 @@ output "r"`, "tensorflow", []string{"r"}},
 "c" f32[...] = ConvTranspose "c" ("x", "wt")
 "n" f32[...] = BatchNormalization "n" ("c", "gamma", "beta", "mean", "variance")
 "r" f32[...] = Relu "r" ("n")
-output "r"`, "", []string{"c", "n", "r"}},
+output "r"`, "", []string{"c", "r"}},
 		{"a bias before the spatial dimensions, of Caffe", first + `
 "c" f32[...] = Conv "c" ("x", "w")
 "b" f32[...] = Add "b" ("c", "ahead")
@@ -432,6 +433,11 @@ output "r"`, "onnx", []string{"c", "b", "r"}},
 "n" f32[...] = BatchNormalization "n" ("d", "ones", "zeros", "mean", "variance")
 "s" f32[...] = BatchNormalization "s" ("n", "gamma", "beta", "zeros", "ones") {Epsilon: 0}
 output "s"`, "caffe", []string{"c", "d", "s"}},
+		{"a normalization with Relu is one operator", first + `
+"n" f32[...] = InstanceNormalization "n" ("x", "three", "three")
+"r" f32[...] = Relu "r" ("n")
+"c" f32[...] = Conv "c" ("r", "w")
+output "c"`, "", []string{"r", "c"}},
 		{"what does nothing disappears, and a matrix in front of Softmax", first + `
 "c" f32[...] = Conv "c" ("x", "w")
 "i" f32[...] = Identity "i" ("c")
@@ -497,5 +503,22 @@ func sameOutputs(t *testing.T, a, b *graph.Graph) {
 				t.Fatalf("output %q is %v, was %v", name, x, y)
 			}
 		}
+	}
+}
+
+// TestConstantsThatAreNoCodes leaves operators float whose constants are infinite, as the masks of attention are.
+func TestConstantsThatAreNoCodes(t *testing.T) {
+	g, report, err := Convert(parse(t, `graph "g"
+input "x" f32[1,2]
+const "mask" f32[2] = [0 -Inf]
+"a" f32[1,2] = Add "a" ("x", "x")
+"b" f32[1,2] = Add "b" ("a", "mask")
+"c" f32[1,2] = Softmax "c" ("b") {Axis: 1}
+output "c"`), Options{Quantize: true, Ranges: map[string]Range{"a": {-1, 1}, "b": {-3e38, 1}, "c": {0, 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Islands) != 1 || !strings.Contains(report.Islands[0].Reason, `"mask" element 1 is -Inf`) {
+		t.Errorf("stayed float: %+v\n%s", report.Islands, g.Text())
 	}
 }
