@@ -275,3 +275,43 @@ func rawSamples(t *testing.T, dir string, count int) {
 		writeText(t, filepath.Join(dir, "x_"+strconv.Itoa(i)), string(x.Bytes()))
 	}
 }
+
+// TestCaffeFlow: a Caffe network, whose deployment file gives shapes channels last.
+func TestCaffeFlow(t *testing.T) {
+	structure := testdata.Shared(t, "caffe", "lenet.prototxt")
+	weights := testdata.Shared(t, "caffe", "lenet.caffemodel")
+	checksum := func(path string) string {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(data)
+		return hex.EncodeToString(sum[:])
+	}
+	text := "models:\n  lenet:\n    platform: Caffe\n    model_file_path: " + structure + "\n    model_sha256_checksum: " + checksum(structure) +
+		"\n    weight_file_path: " + weights + "\n    weight_sha256_checksum: " + checksum(weights) +
+		"\n    subgraphs:\n      - {input_tensors: data, input_shapes: '1,28,28,1', input_ranges: '0,1', output_tensors: prob, output_shapes: '1,10'}\n"
+	t.Chdir(t.TempDir())
+	float := writeText(t, "lenet.yml", text)
+	if err := os.Mkdir("samples", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		x := tensor.New(tensor.Float32, 1, 28, 28, 1)
+		for j := range tensor.Values[float32](x) {
+			tensor.Values[float32](x)[j] = float32(math.Abs(math.Sin(float64((i + 2) * j / 9))))
+		}
+		writeText(t, filepath.Join("samples", "data_"+strconv.Itoa(i)), string(x.Bytes()))
+	}
+	r := succeed(t, "convert", "--config", float, "--quantize_stat")
+	if !strings.HasPrefix(r.stdout, filepath.Join("build", "lenet", "model", "lenet.onnx")+": ") {
+		t.Errorf("a file without a library name:\n%s", r.stdout)
+	}
+	writeText(t, "log", succeed(t, "run", "--config", float, "--quantize_stat", "--input_dir", "samples").stdout)
+	writeText(t, "ranges", succeed(t, "quantize-stat", "--log_file", "log").stdout)
+	quantized := writeText(t, "quantized.yml", text+"    quantize: 1\n    quantize_range_file: ranges\n")
+	succeed(t, "convert", "--config", quantized)
+	if r := succeed(t, "run", "--config", quantized, "--validate", "--input_dir", "samples"); !strings.Contains(r.stdout, "prob MACE VS CAFFE similarity: 0.99") {
+		t.Errorf("validate:\n%s", r.stdout)
+	}
+}

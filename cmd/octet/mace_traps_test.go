@@ -421,3 +421,31 @@ func TestSchemas(t *testing.T) {
 		t.Errorf("weights of 8 bits change nothing:\n%s", r.stdout)
 	}
 }
+
+// TestInputRanges: samples that input_ranges does not fit are noticed, when ranges are collected and when they are used.
+func TestInputRanges(t *testing.T) {
+	_, config := maceTiny(t, "input_ranges: -4,4", "input_ranges: 0,255")
+	rawSamples(t, "samples", 4)
+	succeed(t, "convert", "--config", config, "--quantize_stat")
+	r := succeed(t, "run", "--config", config, "--quantize_stat", "--input_dir", "samples")
+	if !strings.Contains(r.stderr, `Warning: input "x" has values from -`) || !strings.Contains(r.stderr, "write input_ranges: -") {
+		t.Errorf("stderr:\n%s", r.stderr)
+	}
+	if r := succeed(t, "run", "--config", config, "--input_dir", "samples"); strings.Contains(r.stderr, "Warning") {
+		t.Errorf("a float model needs no input_ranges:\n%s", r.stderr)
+	}
+	writeText(t, "log", r.stdout)
+	writeText(t, "ranges", succeed(t, "quantize-stat", "--log_file", "log").stdout)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quantized := writeText(t, "quantized.yml", string(text)+"    quantize: 1\n    quantize_range_file: ranges\n")
+	succeed(t, "convert", "--config", quantized)
+	if r := succeed(t, "run", "--config", quantized, "--input_dir", "samples"); strings.Count(r.stderr, "Warning") != 1 {
+		t.Errorf("stderr:\n%s", r.stderr)
+	}
+	if r := succeed(t, "run", "--config", quantized, "--input_dir", "samples", "--arithmetic", "mace"); strings.Contains(r.stderr, "Warning") {
+		t.Errorf("MACE's arithmetic has no use of input_ranges:\n%s", r.stderr)
+	}
+}

@@ -187,6 +187,28 @@ func TestExtremes(t *testing.T) {
 	}
 }
 
+// TestFit: input_ranges that does not fit the values of samples is noticed.
+func TestFit(t *testing.T) {
+	for _, c := range []struct {
+		values []float32
+		limits [2]float64
+		want   string
+	}{
+		{[]float32{-1, 1}, [2]float64{-1, 1}, ""},
+		{[]float32{0, 0.3}, [2]float64{0, 1}, ""},
+		{[]float32{-1.01, 1.01}, [2]float64{-1, 1}, ""},
+		{[]float32{0, 255}, [2]float64{-1, 1}, "cuts off"},
+		{[]float32{-0.5, 0.5}, [2]float64{-128, 128}, "few steps for them. If these samples are typical, write input_ranges: -0.5,0.5"},
+	} {
+		f := &fit{inputs: []Port{{Name: "x", Range: c.limits}}, spans: [][2]float64{{math.Inf(1), math.Inf(-1)}}}
+		f.add(map[string]*tensor.Tensor{"x": tensor.Of(c.values, 2)})
+		got := strings.Join(f.warnings(), "\n")
+		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%v in %v: %q", c.values, c.limits, got)
+		}
+	}
+}
+
 func TestHistogram(t *testing.T) {
 	counts := histogram([]float32{0, 1, 0.5, -9, 9, float32(math.NaN()), float32(math.Inf(1))}, 0, 1)
 	if len(counts) != 2048 || counts[0] != 2 || counts[2047] != 3 || counts[1024] != 1 {

@@ -121,3 +121,59 @@ func histogram(values []float32, low, high float64) []int64 {
 	}
 	return counts
 }
+
+// fit compares the values of inputs with input_ranges.
+type fit struct {
+	inputs []Port // of float values, where input_ranges matters
+	spans  [][2]float64
+}
+
+// newFit is for a quantized model, or one that will be: collecting is set while ranges are collected.
+func newFit(m *Model, collecting bool) *fit {
+	f := &fit{}
+	if m.rebinds() || !m.Quantized() && !collecting {
+		return f // every input has its own range, or needs none
+	}
+	types := m.Types()
+	for _, in := range m.Inputs {
+		if !in.Integer && types[in.Name] == tensor.Float32 {
+			f.inputs = append(f.inputs, in)
+			f.spans = append(f.spans, [2]float64{math.Inf(1), math.Inf(-1)})
+		}
+	}
+	return f
+}
+
+func (f *fit) add(inputs map[string]*tensor.Tensor) {
+	for i, in := range f.inputs {
+		low, high := extremes(tensor.Values[float32](inputs[in.Name]))
+		f.spans[i][0], f.spans[i][1] = min(f.spans[i][0], float64(low)), max(f.spans[i][1], float64(high))
+	}
+}
+
+// Of the span of input_ranges, values may lie outside of it by tolerated and have to fill least.
+const (
+	tolerated = 0.02
+	least     = 0.25
+)
+
+// warnings name the inputs whose range is too narrow or much too wide.
+func (f *fit) warnings() []string {
+	var out []string
+	for i, in := range f.inputs {
+		low, high := f.spans[i][0], f.spans[i][1]
+		span := in.Range[1] - in.Range[0]
+		how := ""
+		switch {
+		case low < in.Range[0]-tolerated*span || high > in.Range[1]+tolerated*span:
+			how = "a quantized model cuts off what is outside"
+		case max(high, 0)-min(low, 0) < least*span:
+			how = "a quantized model has few steps for them"
+		default:
+			continue
+		}
+		out = append(out, fmt.Sprintf("input %q has values from %s to %s, and its input_ranges is %v,%v: %s. If these samples are typical, write input_ranges: %s,%s",
+			in.Name, stat.FormatNumber(low), stat.FormatNumber(high), in.Range[0], in.Range[1], how, stat.FormatNumber(low), stat.FormatNumber(high)))
+	}
+	return out
+}

@@ -129,7 +129,8 @@ func (t *target) given(inputs []Port) ([]Sample, error) {
 	return nil, nil
 }
 
-// each calls do with the tensors of every sample, or with random ones if there are none.
+// each calls do with the tensors of every sample, or with random ones if there are none. Afterwards it warns of inputs
+// that input_ranges does not fit, by which quantized models read them.
 func (t *target) each(ctx context.Context, m *Model, do func(s Sample, inputs map[string]*tensor.Tensor) error) error {
 	samples, err := t.given(m.Inputs)
 	if err != nil {
@@ -143,6 +144,7 @@ func (t *target) each(ctx context.Context, m *Model, do func(s Sample, inputs ma
 		return do(Sample{}, inputs)
 	}
 	types := m.Types()
+	fit := newFit(m, t.QuantizeStat)
 	warn := t.Warn // of the first sample's values; the others are arranged alike
 	for i, s := range samples {
 		if err := ctx.Err(); err != nil {
@@ -153,10 +155,14 @@ func (t *target) each(ctx context.Context, m *Model, do func(s Sample, inputs ma
 			return err
 		}
 		warn = func(string) {}
+		fit.add(inputs)
 		if err := do(s, inputs); err != nil {
 			return fmt.Errorf("sample %s: %w", filepath.Base(s.Files[0]), err)
 		}
 		t.Tell(i+1, len(samples))
+	}
+	for _, w := range fit.warnings() {
+		t.Warn(w)
 	}
 	return nil
 }
