@@ -219,6 +219,7 @@ type converter struct {
 	turned   map[*graph.Value]bool     // inputs that the model file has channels first
 	logged   []string                  // results of what are operators to MACE
 	isLogged map[string]bool           // the same as a set
+	inner    map[*graph.Value]bool     // results that a range file need not have
 	infos    map[*graph.Value]codes    // how values become codes
 	prefix   []*graph.Node             // what makes reals of constant codes
 	scales   map[*graph.Value]float32  // of the codes that such reals come from

@@ -31,6 +31,7 @@ func (c *converter) fold() error {
 	if err := rewrite.Simplify(c.g, rewrite.SimplifyOptions{ConstantsOnly: true}); err != nil {
 		return err
 	}
+	c.findInner()
 	rules := []func(f *folder, n *graph.Node) bool{
 		(*folder).dropUseless, (*folder).productAndSum, (*folder).scaledNorm, (*folder).batchNorm, (*folder).bias, (*folder).activation,
 	}
@@ -41,6 +42,23 @@ func (c *converter) fold() error {
 	c.sort()
 	c.log()
 	return nil
+}
+
+// findInner finds the values inside of layers that became several operators as they were read. MACE knows no such
+// values, so a range file need not have them. Nodes of one layer of Caffe have its name.
+func (c *converter) findInner() {
+	c.inner = map[*graph.Value]bool{}
+	if c.o.Platform != "caffe" {
+		return
+	}
+	index := c.g.Index()
+	for _, n := range c.g.Nodes {
+		for _, v := range n.Outputs {
+			uses := index.Uses(v)
+			other := func(u graph.Use) bool { return u.Node.Name != n.Name }
+			c.inner[v] = len(uses) > 0 && !index.IsOutput(v) && !slices.ContainsFunc(uses, other)
+		}
+	}
 }
 
 // folder is one pass of one rule over the graph. What a change touches is left to the next pass, because the index no

@@ -95,7 +95,7 @@ func (c *converter) place() (forms map[*graph.Node]op.IntegerForm, reasons map[*
 				_, known := c.infos[v]
 				switch {
 				case known || !isReal(v):
-				case c.loggedName(v) != "":
+				case c.loggedName(v) != "" && !c.inner[v]:
 					lacks = true
 				case reason == "":
 					reason = fmt.Sprintf("MACE has no value %q to know a range of", v.Name)

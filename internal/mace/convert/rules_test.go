@@ -522,3 +522,24 @@ output "c"`), Options{Quantize: true, Ranges: map[string]Range{"a": {-1, 1}, "b"
 		t.Errorf("stayed float: %+v\n%s", report.Islands, g.Text())
 	}
 }
+
+// TestValuesInsideOfLayers need no range: what a layer of Caffe was read as is not what MACE has.
+func TestValuesInsideOfLayers(t *testing.T) {
+	const text = `graph "g"
+input "x" f32[1,2]
+const "two" f32[] = [2]
+"a" f32[1,2] = Add "a" ("x", "x")
+"power/scaled" f32[1,2] = Mul "power" ("a", "two")
+"power" f32[1,2] = Add "power" ("power/scaled", "two")
+"y" f32[1,2] = Add "y" ("power", "power")
+output "y"`
+	for platform, ok := range map[string]bool{"caffe": true, "onnx": false} {
+		_, report, err := Convert(parse(t, text), Options{Quantize: true, Platform: platform,
+			Ranges: map[string]Range{"a": {-1, 1}, "power": {-1, 4}, "y": {-2, 8}}})
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", platform, err)
+		} else if ok && (len(report.Islands) != 2 || report.Islands[0].Node != "power") {
+			t.Errorf("%s: stayed float: %+v", platform, report.Islands)
+		}
+	}
+}
