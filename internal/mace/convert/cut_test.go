@@ -198,3 +198,21 @@ output "y"`
 		}
 	}
 }
+
+// TestTrainedWeightsOfTensorFlow expects what FakeQuantize says of constants to be ignored, as MACE does.
+func TestTrainedWeightsOfTensorFlow(t *testing.T) {
+	const text = `graph "g"
+input "x" f32[1,2]
+const "w" f32[2,2] = [-1 0.5 0.25 1]
+const "scale" f32[2] = [0.1 0.2]
+"d" f32[2,2] = FakeQuantize "q" ("w", "scale") {Axis: 1}
+"y" f32[1,2] = MatMul "y" ("x", "d")
+output "y"`
+	g, _, err := Convert(parse(t, text), Options{Quantize: true, Ranges: map[string]Range{"y": {-1, 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := g.Value("w"); !slices.Equal(op.Int32s(w.Const), []int32{1, 192, 160, 255}) {
+		t.Errorf("weights are %s %v", w.Type, op.Int32s(w.Const))
+	}
+}

@@ -17,6 +17,10 @@ func (c *converter) learn() error {
 	for _, n := range c.g.Nodes {
 		switch o := n.Op.(type) {
 		case *op.FakeQuantize:
+			if n.Inputs[0].Const != nil { // MACE finds the ranges of constants itself
+				c.hand(index, n, n.Inputs[0])
+				continue
+			}
 			q, ok := o.Quant(n)
 			if !ok || len(q.Scale) != 1 {
 				problems = append(problems, fmt.Errorf("%s has other than one constant scale; MACE knows one scale for each value", n.Describe()))
@@ -25,10 +29,8 @@ func (c *converter) learn() error {
 			if o.Bits != 0 && o.Bits != 8 {
 				c.report.note("%s was trained with %d bits; 8 are used", n.Describe(), o.Bits)
 			}
-			if x := n.Inputs[0]; x.Const == nil {
-				lowest, highest := o.Limits()
-				c.learned[x] = realRange(q, lowest, highest)
-			}
+			lowest, highest := o.Limits()
+			c.learned[n.Inputs[0]] = realRange(q, lowest, highest)
 			c.hand(index, n, n.Inputs[0])
 		case *op.Dequantize:
 			if err := c.learnPair(index, n); err != nil {

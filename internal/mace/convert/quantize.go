@@ -255,7 +255,12 @@ func (c *converter) roundTrip(index *graph.Index, v *graph.Value, p *graph.Node)
 	codes := &graph.Value{Name: index.Fresh(name + "_codes"), Origin: v.Source(),
 		Type: graph.Type{DType: c.numbers.activationType(), Shape: v.Type.Shape, Quant: graph.PerTensor(info.Scale, info.ZeroPoint)}}
 	back := &graph.Value{Name: index.Fresh(name + "_real"), Type: v.Type}
-	c.g.ReplaceUses(v, back)
+	for _, u := range index.Uses(v) {
+		u.Node.Inputs[u.Index] = back
+	}
+	if i := slices.Index(c.g.Outputs, v); i >= 0 {
+		c.g.Outputs[i] = back
+	}
 	switch {
 	case p == nil: // as MACE names them
 		codes.Name, codes.Origin = index.Fresh("mace_input_node_"+name), ""
