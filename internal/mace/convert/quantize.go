@@ -258,8 +258,10 @@ func (c *converter) roundTrip(index *graph.Index, v *graph.Value, p *graph.Node)
 	for _, u := range index.Uses(v) {
 		u.Node.Inputs[u.Index] = back
 	}
-	if i := slices.Index(c.g.Outputs, v); i >= 0 {
-		c.g.Outputs[i] = back
+	for i, o := range c.g.Outputs {
+		if o == v {
+			c.g.Outputs[i] = back
+		}
 	}
 	switch {
 	case p == nil: // as MACE names them
