@@ -315,17 +315,16 @@ func TestStaleModels(t *testing.T) {
 	}
 	checked := strings.Replace(string(text), "output_tensors: y", "check_tensors: f\n        check_shapes: 1,8\n        output_tensors: y", 1)
 	quantized := writeText(t, "quantized.yml", checked+"    quantize: 1\n    quantize_range_file: ranges\n")
-	// One deployment file for both: its float model gives the ranges.
-	writeText(t, "ranges", "c@@0,1\n")
+	// One deployment file for both: its float model gives the ranges that it names.
 	succeed(t, "convert", "--config", quantized, "--quantize_stat")
 	r := succeed(t, "run", "--config", quantized, "--quantize_stat", "--input_dir", "samples")
 	writeText(t, "log", r.stdout)
 	fail(t, exitError, []string{"it is a float model, and the deployment file says quantize: 1", "octet convert --config quantized.yml"},
 		"run", "--config", quantized, "--input_dir", "samples")
-	if err := os.Remove("ranges"); err != nil {
-		t.Fatal(err)
-	}
 	writeText(t, "ranges", succeed(t, "quantize-stat", "--log_file", "log").stdout)
+	if again := succeed(t, "run", "--config", quantized, "--quantize_stat", "--input_dir", "samples"); !strings.Contains(again.stderr, "get histograms within it") {
+		t.Errorf("stderr:\n%s", again.stderr)
+	}
 	succeed(t, "convert", "--config", quantized)
 	// check_tensors take the place of outputs in the quantized model.
 	succeed(t, "run", "--config", quantized, "--input_dir", "samples", "--output_dir", "out")

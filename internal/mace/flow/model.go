@@ -107,10 +107,13 @@ func FloatModel(f *deploy.File, m *deploy.Model, g *deploy.Graph, layout Layout)
 	if err != nil {
 		return nil, err
 	}
-	float := *g
-	float.Quantize, float.LargeWeights, float.Ranges = false, false, nil
-	float.Outputs = outputsOf(g)
-	o, err := options(f, m, &float, quiet)
+	found, err := f.Find(m, m.File)
+	if err != nil {
+		return nil, err
+	}
+	float := asFloat(g)
+	float.LargeWeights, float.Outputs = false, outputsOf(g)
+	o, err := options(f, m, float, quiet)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +122,7 @@ func FloatModel(f *deploy.File, m *deploy.Model, g *deploy.Graph, layout Layout)
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", m.Name, err)
 	}
-	return &Model{Name: m.Name, Path: m.File.Text, Inputs: Inputs(g, layout.Input), Outputs: Outputs(g, layout.Output), graph: converted}, nil
+	return &Model{Name: m.Name, Path: found.Path, Inputs: Inputs(g, layout.Input), Outputs: Outputs(g, layout.Output), graph: converted}, nil
 }
 
 // check compares inputs and outputs with the deployment file, which may have been changed since the model was made.

@@ -65,10 +65,10 @@ func outputsOf(g *deploy.Graph) []deploy.Output {
 	return g.Outputs
 }
 
-// asFloat is a graph that is not to be quantized.
+// asFloat is a graph that is not to be quantized and needs no range file, which may not be there yet.
 func asFloat(g *deploy.Graph) *deploy.Graph {
 	float := *g
-	float.Quantize = false
+	float.Quantize, float.Ranges = false, nil
 	return &float
 }
 

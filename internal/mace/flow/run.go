@@ -167,8 +167,18 @@ func (t *target) each(ctx context.Context, m *Model, do func(s Sample, inputs ma
 	return nil
 }
 
-// known are the ranges of the range file, within which histograms are counted; nil if there is none.
-func (t *target) known() ([]stat.Range, error) { return readRanges(t.file, t.model, t.graph, t.Warn) }
+// known are the ranges of the range file, within which histograms are counted; nil if there is none yet.
+func (t *target) known() ([]stat.Range, error) {
+	if t.graph.Ranges == nil {
+		return nil, nil
+	}
+	found, err := t.file.Find(t.model, *t.graph.Ranges)
+	if err != nil {
+		return nil, nil // it is what these ranges will be reduced to
+	}
+	t.Warn(fmt.Sprintf("the lines of tensors that have a range in %s get histograms within it, as in MACE; for ranges that are independent of it, leave quantize_range_file out", found.Path))
+	return readRanges(t.file, t.model, t.graph, t.Warn)
+}
 
 // collect logs ranges.
 func (t *target) collect(ctx context.Context) error {
