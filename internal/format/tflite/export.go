@@ -74,6 +74,7 @@ func prepare(g *graph.Graph) (*graph.Graph, error) {
 	if err := rewrite.Widen(g); err != nil {
 		return nil, err
 	}
+	floatEdges(g)
 	expandFloatResults(g)
 	if err := rewrite.Simplify(g, rewrite.SimplifyOptions{}); err != nil {
 		return nil, err
@@ -83,6 +84,35 @@ func prepare(g *graph.Graph) (*graph.Graph, error) {
 	}
 	signed(g)
 	return g, g.Check()
+}
+
+// floatEdges makes inputs and outputs of 16-bit floats ones of 32 bits: TFLite cannot convert half floats while it runs.
+func floatEdges(g *graph.Graph) {
+	index := g.Index()
+	converts := func(n *graph.Node) bool {
+		_, ok := n.Op.(*op.Cast)
+		return ok && n.Inputs[0].Type.DType.IsFloat() && n.Outputs[0].Type.DType.IsFloat()
+	}
+	for _, v := range g.Inputs {
+		uses := index.Uses(v)
+		if !v.Type.DType.IsFloat() || v.Type.DType == tensor.Float32 || slices.ContainsFunc(uses, func(u graph.Use) bool { return !converts(u.Node) }) {
+			continue
+		}
+		v.Type.DType = tensor.Float32
+		for _, u := range uses {
+			g.ReplaceUses(u.Node.Outputs[0], v)
+		}
+	}
+	for i, v := range g.Outputs {
+		if n := index.Producer(v); n != nil && converts(n) && n.Inputs[0].Type.DType == tensor.Float32 && n.Inputs[0].Const == nil &&
+			!slices.Contains(g.Inputs, n.Inputs[0]) {
+			wide := n.Inputs[0]
+			wide.Name, v.Name = v.Name, wide.Name
+			wide.Origin, v.Origin = v.Origin, wide.Origin
+			g.Outputs[i] = wide
+		}
+	}
+	g.RemoveDead()
 }
 
 // expandFloatResults gives layers that compute on codes but have a float result the form that TFLite has for them: a

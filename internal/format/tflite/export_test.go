@@ -139,6 +139,8 @@ func smalls() []small {
 	add(small{name: "log softmax", op: &op.LogSoftmax{Axis: -1}, in: []int{2, 6}})
 	add(small{name: "lrn", op: &op.LRN{Size: 3, Alpha: 0.01, Beta: 0.75, Bias: 1}, in: []int{1, 6, 3, 3}})
 	add(small{name: "instance normalization", op: &op.InstanceNormalization{Epsilon: 1e-5}, in: []int{1, 3, 5, 5}, others: []*tensor.Tensor{floats(3), floats(3)}})
+	add(small{name: "layer normalization", op: &op.LayerNormalization{Axis: -1, Epsilon: 1e-5}, in: []int{2, 3, 8}, others: []*tensor.Tensor{floats(8), floats(8)}})
+	add(small{name: "layer normalization without bias", op: &op.LayerNormalization{Axis: 1, Epsilon: 1e-5}, in: []int{2, 3, 8}, others: []*tensor.Tensor{floats(3, 8)}})
 	for _, mode := range []op.Resize{{Mode: op.ResizeLinear, CoordinateTransformation: op.HalfPixel}, {Mode: op.ResizeLinear, CoordinateTransformation: op.AlignCorners},
 		{Mode: op.ResizeLinear, CoordinateTransformation: op.Asymmetric}, {Mode: op.ResizeNearest, CoordinateTransformation: op.Asymmetric, Nearest: op.RoundFloor},
 		{Mode: op.ResizeNearest, CoordinateTransformation: op.HalfPixel, Nearest: op.RoundPreferCeil}} {

@@ -218,10 +218,32 @@ func (e *exporter) batchNormalization(n *graph.Node) error {
 
 // instanceNormalization is (x − mean)/√(variance + Epsilon)·scale + bias over the spatial dimensions.
 func (e *exporter) instanceNormalization(n *graph.Node) error {
-	o := n.Op.(*op.InstanceNormalization)
-	shape := sizes(n.Inputs[0])
-	axes := spatialAxes(len(shape))
-	small := slices.Clone(shape)
+	e.normalized(n, spatialAxes(len(sizes(n.Inputs[0]))), n.Op.(*op.InstanceNormalization).Epsilon)
+	return nil
+}
+
+// layerNormalization is the same over the dimensions from an axis on.
+func (e *exporter) layerNormalization(n *graph.Node) error {
+	o := n.Op.(*op.LayerNormalization)
+	if len(n.Outputs) > 1 {
+		return fmt.Errorf("it also returns statistics")
+	}
+	rank := len(sizes(n.Inputs[0]))
+	first := o.Axis
+	if first < 0 {
+		first += rank
+	}
+	var axes []int
+	for axis := first; axis < rank; axis++ {
+		axes = append(axes, axis)
+	}
+	e.normalized(n, axes, o.Epsilon)
+	return nil
+}
+
+// normalized writes (x − mean)/√(variance + epsilon)·scale + bias; operand 2, the bias, may be absent.
+func (e *exporter) normalized(n *graph.Node, axes []int, epsilon float32) {
+	small := slices.Clone(sizes(n.Inputs[0]))
 	for _, a := range axes {
 		small[a] = 1
 	}
@@ -229,18 +251,24 @@ func (e *exporter) instanceNormalization(n *graph.Node) error {
 	statistic := func(suffix string) int { return e.temporary(suffix, f32, small) }
 	x := e.number(n.Inputs[0])
 	mean, variance, safe, inverse := statistic("mean"), statistic("variance"), statistic("safe"), statistic("inverse")
-	centred, square, unit, scaled := e.real("centred", n), e.real("square", n), e.real("unit", n), e.real("scaled", n)
+	centred, square, unit := e.real("centred", n), e.real("square", n), e.real("unit", n)
 	over := e.list("axes", axes...)
 	e.emit("MEAN", 27, []option{{0, true}}, []int{x, over}, mean)
 	e.emit("SUB", 28, nil, []int{x, mean}, centred)
 	e.emit("MUL", 21, nil, []int{centred, centred}, square)
 	e.emit("MEAN", 27, []option{{0, true}}, []int{square, over}, variance)
-	e.emit("ADD", 11, nil, []int{variance, e.scalar("epsilon", o.Epsilon)}, safe)
+	e.emit("ADD", 11, nil, []int{variance, e.scalar("epsilon", epsilon)}, safe)
 	e.emit("RSQRT", 0, nil, []int{safe}, inverse)
 	e.emit("MUL", 21, nil, []int{centred, inverse}, unit)
+	y := e.number(n.Outputs[0])
+	scaled := y
+	if n.Input(2) != nil {
+		scaled = e.real("scaled", n)
+	}
 	e.emit("MUL", 21, nil, []int{unit, e.number(n.Inputs[1])}, scaled)
-	e.emit("ADD", 11, nil, []int{scaled, e.number(n.Inputs[2])}, e.number(n.Outputs[0]))
-	return nil
+	if n.Input(2) != nil {
+		e.emit("ADD", 11, nil, []int{scaled, e.number(n.Inputs[2])}, y)
+	}
 }
 
 func (e *exporter) quantize(n *graph.Node) error {
