@@ -310,10 +310,20 @@ func (e *exporter) convTranspose(n *graph.Node) error {
 	full, begin, whole := slices.Clone(out), make([]int, 4), true
 	for axis := range 2 {
 		full[1+axis] = (x[1+axis]-1)*strides[axis] + kernel[axis]
-		if len(o.Pads) > 0 {
+		total := full[1+axis] - out[1+axis] // what is cut off where the sizes are given
+		if len(o.OutputPadding) > 0 {
+			total += o.OutputPadding[axis]
+		}
+		switch {
+		case o.AutoPad == op.SameUpper:
+			begin[1+axis] = max(total, 0) / 2
+		case o.AutoPad == op.SameLower || len(o.OutputShape) > 0:
+			begin[1+axis] = (max(total, 0) + 1) / 2
+		case len(o.Pads) > 0:
 			begin[1+axis] = o.Pads[axis]
-		} else if o.AutoPad == op.SameUpper || o.AutoPad == op.SameLower {
-			begin[1+axis] = max(full[1+axis]-out[1+axis], 0) / 2
+		}
+		if begin[1+axis] < 0 {
+			return fmt.Errorf("negative padding %v", o.Pads)
 		}
 		if full[1+axis] < begin[1+axis]+out[1+axis] {
 			full[1+axis] = begin[1+axis] + out[1+axis]

@@ -125,6 +125,10 @@ func smalls() []small {
 	add(small{name: "depthwise, 1HWC", op: &op.Conv{Group: 4, Layout: op.NHWC, Filter: op.OneHWC, AutoPad: op.SameUpper, Strides: []int{2, 2}}, in: []int{1, 6, 6, 4}, others: []*tensor.Tensor{floats(1, 3, 3, 8), floats(8)}})
 	add(small{name: "transposed conv", op: &op.ConvTranspose{Strides: []int{2, 2}, Pads: []int{1, 1, 1, 1}, OutputPadding: []int{1, 1}, Clamp: relu}, in: []int{1, 3, 4, 5}, others: []*tensor.Tensor{floats(3, 2, 3, 3), floats(2)}})
 	add(small{name: "transposed conv, whole", op: &op.ConvTranspose{Strides: []int{2, 2}}, in: []int{1, 3, 4, 5}, others: []*tensor.Tensor{floats(3, 2, 2, 2)}})
+	for name, o := range map[string]op.ConvTranspose{"shape given": {Strides: []int{2, 2}, OutputShape: []int{8, 9}}, "same upper": {Strides: []int{2, 2}, AutoPad: op.SameUpper},
+		"same lower": {Strides: []int{2, 2}, AutoPad: op.SameLower}, "uneven": {Strides: []int{2, 1}, Pads: []int{0, 1, 2, 0}}} {
+		add(small{name: "transposed conv, " + name, op: &o, in: []int{1, 3, 4, 5}, others: []*tensor.Tensor{floats(3, 2, 3, 3), floats(2)}})
+	}
 	add(small{name: "gemm", op: &op.Gemm{Alpha: 1, Beta: 1}, in: []int{3, 5}, others: []*tensor.Tensor{floats(5, 4), floats(4)}})
 	add(small{name: "gemm, transposed", op: &op.Gemm{Alpha: 1, Beta: 1, TransB: true, Clamp: relu}, in: []int{1, 5}, others: []*tensor.Tensor{floats(4, 5)}})
 	add(small{name: "matmul of many rows", op: &op.MatMul{}, in: []int{2, 3, 5}, others: []*tensor.Tensor{floats(5, 4)}})
