@@ -12,7 +12,7 @@ import (
 // checkout or beside one of its parents. The test is skipped where there is none.
 func Shared(t testing.TB, elements ...string) string {
 	t.Helper()
-	root := sharedRoot()
+	root := SharedRoot()
 	if root == "" {
 		t.Skip("SKIP: the shared folder of models and data is not here (set OCTET_SHARED to its path)")
 	}
@@ -23,7 +23,8 @@ func Shared(t testing.TB, elements ...string) string {
 	return path
 }
 
-func sharedRoot() string {
+// SharedRoot is the shared folder, found as Shared says; "" where there is none.
+func SharedRoot() string {
 	const marker = "MANIFEST.tsv"
 	if root := os.Getenv("OCTET_SHARED"); root != "" {
 		return root
