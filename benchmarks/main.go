@@ -29,6 +29,9 @@ func main() {
 	stop()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "benchmarks: interrupted; no results were written")
+		os.Exit(130)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "benchmarks:", err)
 		os.Exit(1)

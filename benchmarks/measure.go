@@ -117,7 +117,7 @@ type pair struct{ ours, peer *measurement }
 
 // ratio is how many times faster we are than the peer; ok is false if one of them was not measured.
 func (p pair) ratio() (r float64, ok bool) {
-	if p.ours == nil || p.peer == nil || p.ours.medianMS == 0 {
+	if p.ours == nil || p.peer == nil || p.ours.medianMS == 0 || p.peer.medianMS == 0 {
 		return 0, false
 	}
 	return p.peer.medianMS / p.ours.medianMS, true
@@ -125,7 +125,7 @@ func (p pair) ratio() (r float64, ok bool) {
 
 // fastestRatio is ratio, of the fastest runs.
 func (p pair) fastestRatio() (r float64, ok bool) {
-	if p.ours == nil || p.peer == nil || p.ours.fastestMS == 0 {
+	if p.ours == nil || p.peer == nil || p.ours.fastestMS == 0 || p.peer.fastestMS == 0 {
 		return 0, false
 	}
 	return p.peer.fastestMS / p.ours.fastestMS, true

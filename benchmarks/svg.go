@@ -41,15 +41,15 @@ func (r *report) bars() []bar {
 	return list
 }
 
-// svg draws a bar for each ratio, beside a line at 1: longer is faster than the peer. Bars of a busy machine are pale.
+// svg draws a bar for each ratio from a line at 1, on a logarithmic scale: to the right, Octet is faster than the peer.
+// Bars of a busy machine are pale.
 func (r *report) svg() string {
 	list := r.bars()
-	most := 1.5
+	lowest, highest := -1.0, 1.0 // logarithms, base 2
 	for _, b := range list {
-		most = max(most, b.ratio)
+		lowest, highest = min(lowest, math.Floor(math.Log2(b.ratio))), max(highest, math.Ceil(math.Log2(b.ratio)))
 	}
-	most = math.Ceil(most*2) / 2
-	x := func(ratio float64) float64 { return labelWidth + ratio/most*plotWidth }
+	x := func(ratio float64) float64 { return labelWidth + (math.Log2(ratio)-lowest)/(highest-lowest)*plotWidth }
 	height := topMargin + rowHeight*len(list) + 30
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="11">`+"\n", labelWidth+plotWidth+60, height)
@@ -58,7 +58,8 @@ func (r *report) svg() string {
 	fmt.Fprintf(&b, "<text x=\"10\" y=\"36\">%s</text>\n", html.EscapeString(fmt.Sprintf("%s, %s, tier %s. Medians; right of the line Octet is faster. Pale: the machine was busy.",
 		r.date.UTC().Format("2006-01-02"), r.machine.processor, r.machine.tier)))
 	bottom := topMargin + rowHeight*len(list)
-	for ratio := 0.0; ratio <= most; ratio += 0.5 {
+	for power := lowest; power <= highest; power++ {
+		ratio := math.Exp2(power)
 		colour, width := "#dddddd", 1
 		if ratio == 1 {
 			colour, width = "#333333", 2
@@ -73,8 +74,9 @@ func (r *report) svg() string {
 			opacity = 0.45
 		}
 		fmt.Fprintf(&b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n", labelWidth-8, y+11, html.EscapeString(row.label))
-		fmt.Fprintf(&b, "<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\" fill-opacity=\"%.2f\"/>\n", labelWidth, y+2, x(row.ratio)-labelWidth, rowHeight-4, row.colour, opacity)
-		fmt.Fprintf(&b, "<text x=\"%.1f\" y=\"%d\">%.2f</text>\n", x(row.ratio)+4, y+11, row.ratio)
+		left, right := min(x(row.ratio), x(1)), max(x(row.ratio), x(1))
+		fmt.Fprintf(&b, "<rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\" fill-opacity=\"%.2f\"/>\n", left, y+2, right-left, rowHeight-4, row.colour, opacity)
+		fmt.Fprintf(&b, "<text x=\"%.1f\" y=\"%d\">%.2f</text>\n", right+4, y+11, row.ratio)
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
