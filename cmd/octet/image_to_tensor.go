@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octet-nn/octet/internal/atomicfile"
+	"github.com/octet-nn/octet/internal/mace/flow"
 	"github.com/octet-nn/octet/internal/mace/image"
 )
 
@@ -50,7 +51,7 @@ TensorFlow's old bilinear sampling. With --prefix the files are named as octet r
 				}
 				name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)) + ".dat"
 				if prefix != "" {
-					name = formatName(prefix) + "_" + strings.TrimSuffix(name, ".dat")
+					name = flow.FormatName(prefix) + "_" + strings.TrimSuffix(name, ".dat")
 				}
 				if other := written[name]; other != "" {
 					problems = append(problems, fmt.Errorf("%s would become %s, as %s did", file, name, other))

@@ -448,3 +448,32 @@ func TestInputRanges(t *testing.T) {
 		t.Errorf("MACE's arithmetic has no use of input_ranges:\n%s", r.stderr)
 	}
 }
+
+// TestOutputsOfSeveralModels: files of one model are never written over by those of another, and flags for outputs that
+// go with other inputs are not passed over in silence.
+func TestOutputsOfSeveralModels(t *testing.T) {
+	_, config := maceTiny(t)
+	rawSamples(t, "samples", 2)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, model, _ := strings.Cut(string(text), "models:\n")
+	two := writeText(t, "two.yml", string(text)+strings.Replace(model, "tiny:", "other:", 1))
+	succeed(t, "convert", "--config", two)
+	fail(t, exitError, []string{"tiny and other", "same name, y", "--model_name"}, "run", "--config", two, "--input_dir", "samples", "--output_dir", "out")
+	if _, err := os.Stat("out"); err == nil {
+		t.Error("outputs were written")
+	}
+	succeed(t, "run", "--config", two, "--input_dir", "samples")
+	succeed(t, "run", "--config", two, "--model_name", "other", "--input_file", "samples/x_1", "--output_file", "deep/er/one")
+	if _, err := os.Stat("deep/er/one_y"); err != nil {
+		t.Error(err)
+	}
+	if r := succeed(t, "run", "--config", config, "--output_dir", "out"); !strings.Contains(r.stderr, "--output_dir is for the samples of --input_dir") {
+		t.Errorf("stderr %q", r.stderr)
+	}
+	if r := succeed(t, "run", "--config", config, "--input_dir", "samples", "--output_file", "out"); !strings.Contains(r.stderr, "--output_file is for one sample") {
+		t.Errorf("stderr %q", r.stderr)
+	}
+}

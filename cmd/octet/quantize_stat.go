@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -68,14 +67,4 @@ name@@min,max: what quantize_range_file of a deployment file takes.`,
 	flags.Float64Var(&o.EnhanceRatio, "enhance_ratio", 10, "how many times faster it must shrink, for --enhance")
 	flags.StringVar(&format, "format", "exact", "numbers: exact, or mace (six decimals)")
 	return cmd
-}
-
-// formatName is a tensor's name as MACE has it in file names: what is neither a letter nor a digit becomes _.
-func formatName(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return '_'
-	}, name)
 }

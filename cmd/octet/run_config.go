@@ -101,6 +101,12 @@ func runConfig(cmd *cobra.Command, f *runConfigFlags, outputDir string) error {
 		return err
 	}
 	stderr := cmd.ErrOrStderr()
+	switch {
+	case outputDir != "" && f.InputDir == "":
+		fmt.Fprintln(stderr, "Note: --output_dir is for the samples of --input_dir; without it --output_file PREFIX writes outputs")
+	case f.OutputFile != "" && f.InputDir != "":
+		fmt.Fprintln(stderr, "Note: --output_file is for one sample; the outputs of those of --input_dir are written by --output_dir FOLDER")
+	}
 	report, done := progress(stderr, "running")
 	defer done()
 	r := f.Run

@@ -53,7 +53,7 @@ func (c *converter) cut() error {
 		v := find(c.g, name)
 		switch {
 		case v == nil:
-			problems = append(problems, fmt.Errorf("the model has no tensor %q for %s.%s Its inputs are %s, its outputs %s",
+			problems = append(problems, fmt.Errorf("the model has no tensor %q for %s%s. Its inputs are %s, its outputs %s",
 				name, what, suggest.DidYouMean(name, known()), listed(c.g.Inputs), listed(c.g.Outputs)))
 		case v.Const != nil:
 			problems = append(problems, fmt.Errorf("%s: %q is a constant of the model, not a value that it computes", what, name))

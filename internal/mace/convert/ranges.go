@@ -235,7 +235,7 @@ func (c *converter) missing(lacking []*graph.Node) error {
 		"and name the result in quantize_range_file"
 	switch near := suggest.DidYouMean(first, known); {
 	case len(known) > 0 && near != "":
-		remedy = fmt.Sprintf("For %q:%s If the range file is of another model or of another conversion, collect ranges anew with this one", first, near)
+		remedy = fmt.Sprintf("The range file has no %q%s. If it is of another model or of another conversion, collect ranges anew with this one", first, near)
 	case len(known) > 0:
 		remedy = "The range file is of another model, or of one converted otherwise: collect ranges anew with this model"
 	}

@@ -107,7 +107,7 @@ func (p Problem) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.At.Line, p.At.Column, p.Text)
 }
 
-// Error is all that is wrong with a file, in the order of places.
+// Error is all that is wrong with a file, in the order of places, and what would have been warnings without it.
 type Error struct{ Problems []Problem }
 
 func (e *Error) Error() string {

@@ -243,6 +243,14 @@ func TestUnknownKeys(t *testing.T) {
 	}
 }
 
+// TestMistypedKeyOfWhatIsMissing: a file without a required key names the unknown key that was meant for it.
+func TestMistypedKeyOfWhatIsMissing(t *testing.T) {
+	_, err := Parse("net.yml", []byte(strings.Replace(whole, "platform:", "platfrom:", 1)), noEnvironment)
+	if err == nil || !strings.Contains(err.Error(), "platform is missing") || !strings.Contains(err.Error(), `unknown key "platfrom" in model net (did you mean "platform"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestNotes: what has no meaning here is said once for each kind, and MACE's defaults say nothing.
 func TestNotes(t *testing.T) {
 	text := strings.Replace(whole, "runtime: cpu", "runtime: cpu+gpu\n    winograd: 4\n    cl_mem_type: buffer\n    obfuscate: 1\n    nnlib_graph_mode: 0\n    limit_opencl_kernel_time: 1", 1)

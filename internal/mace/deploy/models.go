@@ -52,8 +52,12 @@ func (r *reader) top(body ast.Node) {
 	keys := byKey(entries)
 	f := r.file
 	if e, ok := keys["library_name"]; ok {
-		f.LibraryName = r.text(e)
-		r.pathElement(e.key, f.LibraryName, r.at(e.value))
+		if name, ok := scalar(e.value); ok {
+			f.LibraryName = name
+			r.pathElement(e.key, name, r.at(e.value))
+		} else {
+			r.bad(r.at(e.value), "%s: expected one value", e.key)
+		}
 	}
 	if e, ok := keys["quantize_stat"]; ok {
 		f.QuantizeStat = r.flag(e)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,8 +41,10 @@ func Parse(path string, data []byte, lookup func(name string) (string, bool)) (*
 	if body := r.parse(text); body != nil {
 		r.top(body)
 	}
-	if err := r.err(); err != nil {
-		return nil, err
+	if len(r.problems) > 0 {
+		// What is missing may be there under a mistyped key.
+		r.problems = append(r.problems, r.file.Warnings...)
+		return nil, r.err()
 	}
 	r.file.Notes = r.notes.sentences()
 	sortProblems(r.file.Warnings)
@@ -117,7 +120,7 @@ func (r *reader) parse(text string) ast.Node {
 		var syntax *yaml.SyntaxError
 		if errors.As(err, &syntax) && syntax.Token != nil {
 			p := syntax.Token.Position
-			r.bad(r.environment.original(Position{p.Line, p.Column}), "this is not YAML: %s", syntax.Message)
+			r.bad(r.environment.original(Position{p.Line, p.Column}), "%s", explained(syntax.Message))
 		} else {
 			r.bad(Position{}, "this is not YAML: %v", err)
 		}
@@ -140,6 +143,20 @@ func (r *reader) parse(text string) ast.Node {
 	}
 	ast.Walk(anchorFinder{r.anchors}, body)
 	return body
+}
+
+// alreadyDefined is the parser's message for a key that is there twice.
+var alreadyDefined = regexp.MustCompile(`^mapping key "(.*)" already defined at \[(\d+):\d+\]`)
+
+// explained is a message of the parser, with what to do about it where that is known.
+func explained(message string) string {
+	if m := alreadyDefined.FindStringSubmatch(message); m != nil {
+		return fmt.Sprintf("the key %s is there already, in line %s; keep one of them (MACE takes the last)", m[1], m[2])
+	}
+	if strings.Contains(message, "'\t'") || strings.Contains(message, "'	'") {
+		message += "; indent with spaces, not with tabs"
+	}
+	return "this is not YAML: " + message
 }
 
 // anchorFinder notes what anchors stand for.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/octet-nn/octet/internal/atomicfile"
 	"github.com/octet-nn/octet/internal/mace/deploy"
 	"github.com/octet-nn/octet/internal/mace/stat"
 	"github.com/octet-nn/octet/internal/numeric"
@@ -49,6 +50,9 @@ func (r Run) All(ctx context.Context, f *deploy.File, models []deploy.Model) err
 	if r.QuantizeStat && r.InputDir == "" && r.InputFile == "" {
 		return errors.New("--quantize_stat needs samples to run on: --input_dir FOLDER")
 	}
+	if err := r.checkNames(models); err != nil {
+		return err
+	}
 	for i := range models {
 		m := &models[i]
 		for j := range m.Graphs {
@@ -60,12 +64,40 @@ func (r Run) All(ctx context.Context, f *deploy.File, models []deploy.Model) err
 	return nil
 }
 
+// checkNames finds outputs whose files would have the same name, of one model or of several.
+func (r Run) checkNames(models []deploy.Model) error {
+	if r.OutputDir == "" && r.OutputFile == "" {
+		return nil
+	}
+	type origin struct{ model, graph, output string }
+	seen := map[string]origin{}
+	for i := range models {
+		for j := range models[i].Graphs {
+			g := &models[i].Graphs[j]
+			for _, p := range Outputs(g, "") {
+				name, this := FormatName(p.Name), origin{models[i].Name, g.Name, p.Name}
+				other, taken := seen[name]
+				seen[name] = this
+				switch {
+				case !taken:
+				case other.model != this.model:
+					return fmt.Errorf("the models %s and %s have outputs that would be written to files of the same name, %s; run them one after the other, "+
+						"with --model_name and folders of their own", other.model, this.model, name)
+				case other.graph != this.graph:
+					return fmt.Errorf("the subgraphs %s and %s of the model %s have outputs that would be written to files of the same name, %s; "+
+						"write a deployment file for each, or run without writing outputs", other.graph, this.graph, this.model, name)
+				default:
+					return fmt.Errorf("the outputs %q and %q would be written to files of the same name, %s", other.output, this.output, name)
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // one runs one graph.
 func (r Run) one(ctx context.Context, f *deploy.File, m *deploy.Model, g *deploy.Graph) error {
 	target := &target{Run: r, file: f, model: m, graph: g}
-	if err := target.checkNames(); err != nil {
-		return err
-	}
 	switch {
 	case r.Layers != "":
 		return target.layers(ctx)
@@ -95,19 +127,6 @@ type target struct {
 
 func (t *target) load() (*Model, error) {
 	return Load(t.file, t.model, t.graph, t.Output, t.Layout, t.Arithmetic, t.QuantizeStat)
-}
-
-// checkNames finds outputs whose files would have the same name.
-func (t *target) checkNames() error {
-	seen := map[string]string{}
-	for _, p := range Outputs(t.graph, "") {
-		name := FormatName(p.Name)
-		if other, ok := seen[name]; ok && (t.OutputDir != "" || t.OutputFile != "") {
-			return fmt.Errorf("the outputs %q and %q would be written to files of the same name, %s", other, p.Name, name)
-		}
-		seen[name] = p.Name
-	}
-	return nil
 }
 
 // given are the samples to run on, nil for random inputs, and the suffixes of which name outputs.
@@ -254,14 +273,22 @@ func (t *target) write(m *Model, s Sample, values map[string]Value) error {
 		prefix = t.OutputDir + string(filepath.Separator)
 	case t.InputDir == "" && t.OutputFile != "":
 		prefix = t.OutputFile + "_"
+		if err := os.MkdirAll(filepath.Dir(prefix), 0o777); err != nil {
+			return err
+		}
 	default:
 		return nil
 	}
 	for _, p := range m.Outputs {
 		v := values[p.Name]
 		path := prefix + FormatName(p.Name) + s.Suffix
-		if err := os.WriteFile(path, p.Data(v.Tensor, v.Reals), 0o666); err != nil {
-			return errors.Join(err, os.Remove(path))
+		data := p.Data(v.Tensor, v.Reals)
+		err := atomicfile.Write(path, func(w io.Writer) error {
+			_, err := w.Write(data)
+			return err
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

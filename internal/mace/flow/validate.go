@@ -146,6 +146,10 @@ func (t *target) verdict(ctx context.Context, m, float *Model, comparisons []Com
 
 // fileReference reads validation_outputs_data.
 func (t *target) fileReference(m *Model) (fileReference, error) {
+	if given := t.graph.ValidationOutputs; len(given) != len(m.Outputs) { // check_tensors may be fewer or more than output_tensors
+		return nil, deploy.Problem{File: t.file.Path, At: given[0].At, Text: fmt.Sprintf(
+			"validation_outputs_data has %d, the model with check_tensors has %d outputs; leave validation_outputs_data out to compare with the float model", len(given), len(m.Outputs))}
+	}
 	ref := fileReference{}
 	var problems []error
 	for i, r := range t.graph.ValidationOutputs {
