@@ -8,8 +8,8 @@ type depthwiseInt8Row struct {
 	Tier cpu.Tier
 
 	// Of rows that do strips; see depthwiseStrip.
-	Width  int  // the most channels of a block: 32 or 64
-	Taps   int  // how many taps of one channel share a 32-bit element of packed weights: 4 as s8, or 2 as s16
+	Width  int  // the most channels of a block: 16, 32 or 64
+	Taps   int  // how many taps of one channel lie together in packed weights: 4 as s8, 2 or 1 as s16
 	Masked bool // there are kernels for the first few channels of a block
 	strip  stripKernel
 }

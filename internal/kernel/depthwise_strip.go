@@ -148,7 +148,7 @@ func (s *depthwiseStrips) pack(p *PackedDepthwiseInt8, tap func(step, i int) int
 								w = p.weights[t*p.channels+b.channel+c]
 							}
 							packed = append(packed, byte(w))
-							if s.taps == 2 {
+							if s.taps < 4 {
 								packed = append(packed, byte(w>>8))
 							}
 						}

@@ -26,6 +26,7 @@ var targets = []target{
 	{"product_f32_amd64", productF32},
 	{"product_amx_amd64", productAMX},
 	{"product_arm64", productARM64},
+	{"depthwise_arm64", depthwiseARM64},
 	{"fixed_int8_amd64", fixedInt8},
 	{"depthwise_int8_amd64", depthwiseInt8},
 	{"depthwise_f32_amd64", depthwiseF32},
