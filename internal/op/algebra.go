@@ -145,7 +145,7 @@ func (o *Einsum) Evaluate(c *Evaluation) error {
 			shape[i] = n
 		}
 	}
-	if n, ok := tensor.Count(full); !ok || n > 1<<40 {
+	if n, ok := tensor.Count(full); !ok || int64(n) > 1<<40 {
 		return fmt.Errorf("%v terms are too many", full)
 	}
 	values, strides := make([][]float64, len(operands)), make([][]int, len(operands))

@@ -181,7 +181,7 @@ func (o *RoiAlign) Evaluate(c *Evaluation) error {
 		return fmt.Errorf("regions %s and images %s do not fit %s", regions, c.In(2), c.In(0))
 	}
 	out[1] = shape[1]
-	if n, ok := tensor.Count(out); !ok || n > 1<<34 || o.SamplingRatio > 1<<12 {
+	if n, ok := tensor.Count(out); !ok || int64(n) > 1<<34 || o.SamplingRatio > 1<<12 {
 		return fmt.Errorf("an output of %v with %d points a side", out, o.SamplingRatio)
 	}
 	values, corners := Float64s(c.In(0)), Float64s(regions)

@@ -9,6 +9,7 @@ package convert
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/octet-nn/octet/internal/graph"
@@ -194,7 +195,7 @@ func (o *Options) check() error {
 			problems = append(problems, fmt.Errorf("the range of input %q is %v,%v: the first number must not be greater than the second (input_ranges)", in.Name, in.Low, in.High))
 		}
 	}
-	for _, out := range append(o.Outputs, o.CheckTensors...) {
+	for _, out := range slices.Concat(o.Outputs, o.CheckTensors) {
 		formats("output", out.Name, out.Format)
 	}
 	for _, name := range sorted(o.Ranges) {

@@ -376,7 +376,7 @@ func (r *reader) dims(key string, i item) []int {
 	elements := 1.0
 	for _, part := range parts {
 		n, err := strconv.Atoi(strings.TrimSpace(part.text))
-		if err != nil || n <= 0 || n > maxDim {
+		if err != nil || n <= 0 || int64(n) > maxDim {
 			r.bad(part.at, "%s: %q is no shape; write positive sizes with commas between them: 1,224,224,3", key, i.text)
 			return nil
 		}

@@ -26,10 +26,10 @@ func (c *Comparison) Add(reference, values []float32, shape []int) error {
 	}
 	for i, v := range values {
 		e, a := float64(reference[i]), float64(v)
-		c.dot += e * a
-		c.reference += e * e
-		c.other += a * a
-		c.noise += (e - a) * (e - a)
+		c.dot += float64(e * a)
+		c.reference += float64(e * e)
+		c.other += float64(a * a)
+		c.noise += float64((e - a) * (e - a))
 	}
 	c.Elements += int64(len(values))
 	classes := 1

@@ -61,7 +61,7 @@ func Tensor(data []byte, o Options) ([]byte, error) {
 // resize samples with float32 arithmetic: output i lies at i·in/out, between the elements below and above.
 func resize(x []float32, height, width int, o Options) []float32 {
 	place := func(i, in, out int) (below, above int, t float32) {
-		at := float32(i) * (float32(in) / float32(out))
+		at := float32(float32(i) * (float32(in) / float32(out))) // rounded, so that it is the same on all processors
 		below = min(int(at), in-1)
 		return below, min(below+1, in-1), at - float32(below)
 	}

@@ -65,7 +65,7 @@ func widen(low, high float64) (float64, float64) {
 
 // percentile is numpy.percentile with its default, linear interpolation, in float64: sorted is ascending.
 func percentile(sorted []float32, p float64) float64 {
-	at := float64(len(sorted)-1) * (p / 100)
+	at := float64(float64(len(sorted)-1) * (p / 100)) // rounded, so that it is the same on all processors
 	below := min(int(math.Floor(at)), len(sorted)-1)
 	above := min(below+1, len(sorted)-1)
 	t := at - math.Floor(at)
