@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"math"
 	"os"
 	"path/filepath"
@@ -334,6 +335,14 @@ func TestStaleModels(t *testing.T) {
 	if r := succeed(t, "run", "--config", quantized, "--validate", "--validate_threshold", "0.9", "--input_dir", "samples"); !strings.Contains(r.stdout, "f MACE VS ONNX") {
 		t.Errorf("validate:\n%s", r.stdout)
 	}
+	// Files to compare with are those of output_tensors, of which there may be another number.
+	more := strings.NewReplacer("check_tensors: f", "check_tensors: [f, r]", "check_shapes: 1,8", "check_shapes: ['1,8', '1,8,8,8']").Replace(checked)
+	more = writeText(t, "more.yml", more+"    quantize: 1\n    quantize_range_file: ranges\n    validation_outputs_data: expected\n")
+	succeed(t, "convert", "--config", more)
+	if r := octetWith(t.Context(), "run", "--config", more, "--validate"); r.code != exitError || !strings.Contains(r.stderr, "validation_outputs_data has 1, the model with check_tensors has 2 outputs") {
+		t.Errorf("validate: %d\n%s", r.code, r.stderr)
+	}
+	succeed(t, "convert", "--config", quantized)
 	fail(t, exitError, []string{"it is quantized, and the deployment file does not say quantize: 1"}, "run", "--config", config, "--input_dir", "samples")
 }
 
@@ -475,5 +484,30 @@ func TestOutputsOfSeveralModels(t *testing.T) {
 	}
 	if r := succeed(t, "run", "--config", config, "--input_dir", "samples", "--output_file", "out"); !strings.Contains(r.stderr, "--output_file is for one sample") {
 		t.Errorf("stderr %q", r.stderr)
+	}
+}
+
+// TestInterruptedFlow: what is interrupted says so and leaves no file behind.
+func TestInterruptedFlow(t *testing.T) {
+	_, config := maceTiny(t)
+	rawSamples(t, "samples", 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, line := range []string{
+		"convert --config tiny.yml", "run --config tiny.yml --input_dir samples --output_dir out",
+		"run --config tiny.yml --quantize_stat --input_dir samples", "run --config tiny.yml --validate --input_dir samples", "run --config tiny.yml --benchmark",
+	} {
+		if r := octetWith(ctx, strings.Fields(line)...); r.code != exitInterrupted || !strings.Contains(r.stderr, "interrupted") || r.stdout != "" {
+			t.Errorf("%s: %d %s%s", line, r.code, r.stdout, r.stderr)
+		}
+		if files, err := filepath.Glob("out/*"); err != nil || len(files) > 0 {
+			t.Errorf("%s left %v, %v", line, files, err)
+		}
+		if line == "convert --config tiny.yml" {
+			if _, err := os.Stat("build"); err == nil {
+				t.Error("an interrupted conversion wrote files")
+			}
+			succeed(t, "convert", "--config", config)
+		}
 	}
 }

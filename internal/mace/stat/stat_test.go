@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -268,4 +269,28 @@ func FuzzReadRanges(f *testing.F) {
 			t.Error("no ranges and no error")
 		}
 	})
+}
+
+// TestMemoryOfLongLogs: a line costs its two numbers and next to nothing else, so that logs of many millions of lines fit
+// into memory.
+func TestMemoryOfLongLogs(t *testing.T) {
+	const tensors, samples = 20, 10_000
+	var block strings.Builder
+	for i := range tensors {
+		fmt.Fprintf(&block, "I mace/core/net/serial_net.cc:199] Tensor range @@layer_%d/Relu:0@@-%d.25,%d.5\n", i, i, i)
+	}
+	log := strings.NewReader(strings.Repeat(block.String(), samples))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	l, err := ReadLog(t.Context(), log, "log", nil)
+	runtime.ReadMemStats(&after)
+	if err != nil || l.Lines != tensors*samples {
+		t.Fatal(err)
+	}
+	const most = 24 // bytes a line: two numbers of 4, partly filled chunks, the buffer of the reader
+	if each := (after.TotalAlloc - before.TotalAlloc) / (tensors * samples); each > most {
+		t.Errorf("%d bytes a line, want at most %d", each, most)
+	} else {
+		t.Logf("%d bytes a line", each)
+	}
 }
