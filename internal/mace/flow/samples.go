@@ -80,7 +80,7 @@ func noSamples(dir, prefix string, files []string, first Port) error {
 		if len(near) == 0 {
 			near = files[:min(3, len(files))]
 		}
-		return fmt.Errorf("%s. Of its files (%d) the nearest are %s. To rename them all:\n  for f in '%s'/*; do mv \"$f\" \"$(dirname \"$f\")/%s_$(basename \"$f\")\"; done",
+		return fmt.Errorf("%s. Its files (%d) include %s. To rename them all:\n  for f in '%s'/*; do mv \"$f\" \"$(dirname \"$f\")/%s_$(basename \"$f\")\"; done",
 			message, len(files), strings.Join(near, ", "), strings.ReplaceAll(dir, "'", `'\''`), prefix)
 	}
 }
