@@ -17,7 +17,12 @@ type Model struct {
 	graph *graph.Graph
 	path  string // as the user named it; "" for models made in memory
 	size  int64  // bytes of the file; 0 for models made in memory
+	notes []string
 }
+
+// Notes are what reading the file found out that its user should know: where a TensorFlow graph was cut, what was read in
+// another form.
+func (m *Model) Notes() []string { return slices.Clone(m.notes) }
 
 // Quantization says how the integers of a value denote reals: real = (code − ZeroPoint)·Scale. There is one entry, or
 // one per channel along Axis.
@@ -110,7 +115,7 @@ func (m *Model) WithMetadata(texts map[string]string) *Model {
 			g.Metadata[k] = v
 		}
 	}
-	return &Model{g, m.path, m.size}
+	return &Model{graph: g, path: m.path, size: m.size, notes: m.notes}
 }
 
 // WithShapes is the model with the shapes of some inputs fixed. A −1 leaves a dimension as it is. Shapes that
@@ -150,7 +155,7 @@ func (m *Model) WithShapes(shapes map[string][]int) (*Model, error) {
 	if err := reinfer(g); err != nil {
 		return nil, err
 	}
-	return &Model{g, m.path, m.size}, nil
+	return &Model{graph: g, path: m.path, size: m.size, notes: m.notes}, nil
 }
 
 // reinfer forgets the shapes that followed from the old input shapes and finds the new ones.

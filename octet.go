@@ -18,8 +18,8 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/octet-nn/octet/internal/format"
 	"github.com/octet-nn/octet/internal/format/onnx"
+	"github.com/octet-nn/octet/internal/format/tensorflow"
 	"github.com/octet-nn/octet/internal/format/tflite"
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/numeric"
@@ -38,6 +38,10 @@ type LoadOptions struct {
 	// Weights is the second file of a network that has two: beside a .prototxt, the .caffemodel, and the other way round.
 	// Without it that is the file with the same name, or the only one of its kind in the folder.
 	Weights string
+	// Inputs and Outputs cut the network: it starts and ends at the values with these names. A name may end in :0, as
+	// TensorFlow writes it. Empty lists leave that side as the file has it; TensorFlow networks that decode sound or images
+	// start behind that (see Notes).
+	Inputs, Outputs []string
 }
 
 const defaultMaxFileBytes = 4 << 30
@@ -87,22 +91,37 @@ func read(fsys fs.FS, name string, weights fs.FS, o LoadOptions) (*Model, error)
 		if err != nil {
 			return nil, err
 		}
+		if err := o.cut(g, name); err != nil {
+			return nil, err
+		}
 		return &Model{graph: g, path: name, size: size}, nil
 	}
 	if o.Weights != "" {
 		return nil, fmt.Errorf("cannot load %s: it is not a Caffe file, so %s has no use", name, o.Weights)
 	}
-	g, err := readGraph(data, fsys, name, o.limits())
+	g, notes, err := readGraph(data, fsys, name, o)
 	if err != nil {
 		return nil, err
 	}
+	m := &Model{graph: g, path: name, size: int64(len(data)), notes: notes}
 	if tflite.IsTFLite(data) && g.Metadata[MetadataArithmetic] != numeric.ONNX.String() {
-		return &Model{graph: g, path: name, size: int64(len(data))}, nil // what its kernels compute on codes is typed already
+		return m, nil // what its kernels compute on codes is typed already
 	}
 	if err := toTyped(g); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &Model{graph: g, path: name, size: int64(len(data))}, nil
+	return m, nil
+}
+
+// cut applies Inputs and Outputs.
+func (o LoadOptions) cut(g *graph.Graph, name string) error {
+	if len(o.Inputs)+len(o.Outputs) == 0 {
+		return nil
+	}
+	if err := rewrite.Cut(g, o.Inputs, o.Outputs); err != nil {
+		return fmt.Errorf("cannot cut %s: %w", name, err)
+	}
+	return nil
 }
 
 // readModelFile reads a file of at most o.MaxFileBytes.
@@ -125,12 +144,20 @@ func readModelFile(fsys fs.FS, name string, o LoadOptions) ([]byte, error) {
 	return data, nil
 }
 
-// readGraph reads a model of whichever format its content shows.
-func readGraph(data []byte, fsys fs.FS, name string, limits format.Limits) (*graph.Graph, error) {
-	if tflite.IsTFLite(data) {
-		return tflite.Read(data, tflite.Options{File: name, Limits: limits, Arithmetic: MetadataArithmetic})
+// readGraph reads a model of whichever format its content shows. notes say what the reader did that people should know.
+func readGraph(data []byte, fsys fs.FS, name string, o LoadOptions) (g *graph.Graph, notes []string, err error) {
+	switch {
+	case tflite.IsTFLite(data):
+		g, err = tflite.Read(data, tflite.Options{File: name, Limits: o.limits(), Arithmetic: MetadataArithmetic})
+	case tensorflow.IsGraph(data): // which cuts by itself, because files may have nodes that cannot be read before the cut
+		return tensorflow.Read(data, tensorflow.Options{File: name, Limits: o.limits(), Inputs: o.Inputs, Outputs: o.Outputs})
+	default:
+		g, err = onnx.Read(data, onnx.Options{File: name, External: fsys, Limits: o.limits()})
 	}
-	return onnx.Read(data, onnx.Options{File: name, External: fsys, Limits: limits})
+	if err == nil {
+		err = o.cut(g, name)
+	}
+	return g, nil, err
 }
 
 // toTyped gives a network that simulates quantization (Quantize and Dequantize around float operators) the form in

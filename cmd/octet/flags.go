@@ -32,13 +32,18 @@ func (c *choice) Set(text string) error {
 
 // shapeFlags fix the sizes of symbolic dimensions.
 type shapeFlags struct {
-	shapes []string
-	batch  int
+	shapes          []string
+	batch           int
+	inputs, outputs []string // where the network is cut
+	cmd             *cobra.Command
 }
 
 func (f *shapeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.shapes, "shape", nil, "sizes of an input with symbolic dimensions, `name=dims`: x=1,3,224,224 (repeatable)")
 	cmd.Flags().IntVar(&f.batch, "batch", 0, "size of the first dimension of inputs where it is symbolic")
+	cmd.Flags().StringSliceVar(&f.inputs, "inputs", nil, "cut the network: it starts at the values with these `names`")
+	cmd.Flags().StringSliceVar(&f.outputs, "outputs", nil, "cut the network: it ends at the values with these `names`")
+	f.cmd = cmd
 }
 
 // sampleFlags say where samples come from.

@@ -9,11 +9,15 @@ import (
 	"github.com/octet-nn/octet/internal/suggest"
 )
 
-// load reads a model and fixes the shapes that were asked for.
+// load reads a model, cuts it and fixes the shapes that were asked for. What is worth knowing of the file is said on
+// stderr.
 func load(path string, f shapeFlags) (*octet.Model, error) {
-	m, err := octet.Load(path, octet.LoadOptions{})
+	m, err := octet.Load(path, octet.LoadOptions{Inputs: f.inputs, Outputs: f.outputs})
 	if err != nil {
 		return nil, err
+	}
+	for _, note := range m.Notes() {
+		fmt.Fprintf(f.cmd.ErrOrStderr(), "octet: note: %s\n", note)
 	}
 	return f.apply(m)
 }

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/numeric"
@@ -28,6 +29,21 @@ func Relayout(g *graph.Graph, target op.Layout) error {
 	g.RemoveDead()
 	_, err := op.Infer(g)
 	return err
+}
+
+// KeepNames gives values that Relayout made, and that now exist in the target layout only, the names that they had before.
+func KeepNames(g *graph.Graph, target op.Layout) {
+	taken := map[string]bool{}
+	for _, v := range g.Values() {
+		taken[v.Name] = true
+	}
+	for _, v := range g.Values() {
+		name, moved := strings.CutSuffix(v.Name, "_"+target.String())
+		if moved && v.Const == nil && v.Origin != "" && !taken[name] {
+			v.Name = name
+			taken[name] = true
+		}
+	}
 }
 
 // relayout follows values through the graph. A value may exist as declared, moved to the target layout, or both.

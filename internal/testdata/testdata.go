@@ -23,17 +23,17 @@ func Shared(t testing.TB, elements ...string) string {
 	return path
 }
 
+// start is the folder that the program was started in: tests may change theirs.
+var start, _ = os.Getwd()
+
 // SharedRoot is the shared folder, found as Shared says; "" where there is none.
 func SharedRoot() string {
 	const marker = "MANIFEST.tsv"
 	if root := os.Getenv("OCTET_SHARED"); root != "" {
 		return root
 	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return ""
-	}
-	for {
+	dir := start
+	for dir != "" {
 		candidate := filepath.Join(dir, "shared")
 		if _, err := os.Stat(filepath.Join(candidate, marker)); err == nil {
 			return candidate
@@ -44,4 +44,5 @@ func SharedRoot() string {
 		}
 		dir = parent
 	}
+	return ""
 }

@@ -60,6 +60,7 @@ func Write(w io.Writer, g *graph.Graph, o WriteOptions) error {
 	if err := rewrite.Relayout(g, op.NCHW); err != nil {
 		return err
 	}
+	rewrite.KeepNames(g, op.NCHW)
 	for _, n := range g.Nodes {
 		if _, ok := n.Op.(*op.Transpose); ok { // of codes, which ONNX moves as they are
 			n.Compute, n.Arithmetic = graph.Float, numeric.None

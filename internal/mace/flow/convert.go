@@ -13,6 +13,7 @@ import (
 	"github.com/octet-nn/octet/internal/atomicfile"
 	"github.com/octet-nn/octet/internal/format/caffe"
 	"github.com/octet-nn/octet/internal/format/onnx"
+	"github.com/octet-nn/octet/internal/format/tensorflow"
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/mace/convert"
 	"github.com/octet-nn/octet/internal/mace/deploy"
@@ -23,7 +24,8 @@ import (
 
 // source is the files of a model and what its deployment file says of it.
 type source struct {
-	model, weights string // paths; weights is "" but for Caffe
+	model, weights  string   // paths; weights is "" but for Caffe
+	inputs, outputs []string // tensors of the deployment file, at which TensorFlow graphs are cut
 }
 
 // platform reads the models of one framework.
@@ -36,6 +38,7 @@ type platform struct {
 var platforms = []platform{
 	{"onnx", readONNX},
 	{"caffe", readCaffe},
+	{"tensorflow", readTensorFlow},
 }
 
 // readable lists the platforms for messages.
@@ -45,6 +48,25 @@ func readable() string {
 		names = append(names, p.name)
 	}
 	return strings.Join(names, ", ")
+}
+
+// readTensorFlow reads a frozen graph. MACE calls its values by TensorFlow's names, with :0.
+func readTensorFlow(s source) (*graph.Graph, error) {
+	data, err := readFile(s.model)
+	if err != nil {
+		return nil, err
+	}
+	g, _, err := tensorflow.Read(data, tensorflow.Options{File: s.model, Inputs: s.inputs, Outputs: s.outputs})
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range g.Values() {
+		plain := slices.Contains(s.inputs, v.Name) || slices.Contains(s.outputs, v.Name) // as the deployment file spells it
+		if v.Const == nil && !plain && !strings.Contains(v.Name, ":") {
+			v.Name += ":0"
+		}
+	}
+	return g, nil
 }
 
 // maxModel bounds model files, in bytes.
@@ -168,7 +190,7 @@ func (c Convert) one(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func
 	if c.stat(f) {
 		g = asFloat(g)
 	}
-	read, err := readSource(f, m, warn)
+	read, err := readSource(f, m, g, warn)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -191,7 +213,7 @@ func (c Convert) one(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func
 }
 
 // readSource reads a model as its framework wrote it.
-func readSource(f *deploy.File, m *deploy.Model, warn func(string)) (*graph.Graph, error) {
+func readSource(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func(string)) (*graph.Graph, error) {
 	i := slices.IndexFunc(platforms, func(p platform) bool { return p.name == m.Platform })
 	if i < 0 {
 		return nil, deploy.Problem{File: f.Path, At: m.At, Text: fmt.Sprintf(
@@ -212,6 +234,12 @@ func readSource(f *deploy.File, m *deploy.Model, warn func(string)) (*graph.Grap
 			return nil, err
 		}
 		s.weights = found.Path
+	}
+	for _, in := range g.Inputs {
+		s.inputs = append(s.inputs, in.Name)
+	}
+	for _, out := range append(slices.Clone(g.Outputs), g.Checks...) {
+		s.outputs = append(s.outputs, out.Name)
 	}
 	read, err := platforms[i].read(s)
 	if err != nil {

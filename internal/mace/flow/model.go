@@ -103,7 +103,7 @@ func typed(g *graph.Graph, row numeric.Arithmetic) error {
 // are compared with.
 func FloatModel(f *deploy.File, m *deploy.Model, g *deploy.Graph, layout Layout) (*Model, error) {
 	quiet := func(string) {} // converting has said it
-	read, err := readSource(f, m, quiet)
+	read, err := readSource(f, m, g, quiet)
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +122,11 @@ func FloatModel(f *deploy.File, m *deploy.Model, g *deploy.Graph, layout Layout)
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", m.Name, err)
 	}
+	// Converted models are ONNX files, whose results of operators have channels first.
+	if err := rewrite.Relayout(converted, op.NCHW); err != nil {
+		return nil, fmt.Errorf("model %s: %w", m.Name, err)
+	}
+	rewrite.KeepNames(converted, op.NCHW)
 	return &Model{Name: m.Name, Path: found.Path, Inputs: Inputs(g, layout.Input), Outputs: Outputs(g, layout.Output), graph: converted}, nil
 }
 

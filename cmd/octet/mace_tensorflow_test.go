@@ -1,0 +1,76 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/octet-nn/octet/internal/testdata"
+)
+
+// TestFlowOfTensorFlow takes two forms of a TensorFlow network through the steps of MACE's documentation: trained with
+// FakeQuant nodes, whose ranges are in the file, and float, whose ranges are collected.
+func TestFlowOfTensorFlow(t *testing.T) {
+	t.Chdir(t.TempDir())
+	file := func(name, model, more string) string {
+		data, err := os.ReadFile(testdata.Shared(t, "tf", model))
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, model, string(data))
+		return writeFile(t, name+".yml", fmt.Sprintf(`library_name: mobilenet
+target_abis: [host]
+model_graph_format: file
+model_data_format: file
+models:
+  %s:
+    platform: tensorflow
+    model_file_path: %s
+    model_sha256_checksum: %x
+%s    subgraphs:
+      - input_tensors: input
+        input_shapes: 1,128,128,3
+        output_tensors: Softmax:0
+        output_shapes: 1,1001
+    runtime: cpu
+`, name, model, sha256.Sum256(data), more))
+	}
+	const trained, plain = "mobilenet_v1_0.25_128_fakequant.pb", "mobilenet_v1_0.25_128_float.pb"
+	float := file("float", plain, "")
+	if err := os.Mkdir("images", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"cat.bmp", "grace_hopper.bmp"} {
+		data, err := os.ReadFile(testdata.Shared(t, "data", "images", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join("images", name), string(data))
+	}
+	succeed(t, "image-to-tensor", "--input", "images", "--output_dir", "samples", "--image_shape", "128,128,3", "--prefix", "input")
+	succeed(t, "convert", "--config", float, "--quantize_stat")
+	log := succeed(t, "run", "--config", float, "--quantize_stat", "--input_dir", "samples")
+	if n := strings.Count(log.stdout, "Tensor range @@op03/Relu6:0@@"); n != 2 {
+		t.Errorf("%d ranges of a tensor, want 2:\n%s", n, log.stdout)
+	}
+	writeFile(t, "range_log", log.stdout)
+	writeFile(t, "overall_range", succeed(t, "quantize-stat", "--log_file", "range_log").stdout)
+	for name, config := range map[string]string{
+		"trained":   file("trained", trained, "    quantize: 1\n"),
+		"collected": file("collected", plain, "    quantize: 1\n    quantize_range_file: overall_range\n"),
+	} {
+		succeed(t, "convert", "--config", config)
+		r := succeed(t, "run", "--config", config, "--validate", "--input_dir", "samples")
+		if !strings.Contains(r.stdout, "Softmax:0 MACE VS TENSORFLOW similarity: 0.9") || !strings.Contains(r.stdout, "Similarity Test Passed") {
+			t.Errorf("%s:\n%s", name, r.stdout+r.stderr)
+		}
+		if strings.Contains(r.stdout, "the lowest SQNR of 30 layers is -") {
+			t.Errorf("%s: layers are compared in different orders of dimensions:\n%s", name, r.stdout)
+		}
+	}
+	missing := file("missing", plain, "    quantize: 1\n")
+	fail(t, exitError, []string{"op03/Relu6:0", "quantize_range_file"}, "convert", "--config", missing)
+}
