@@ -78,6 +78,7 @@ TensorFlow's old bilinear sampling. With --prefix the files are named as octet r
 		},
 	}
 	flags := cmd.Flags()
+	flags.SetNormalizeFunc(underscores)
 	flags.StringVar(&input, "input", "", "image file, or folder of images")
 	flags.StringVar(&outputDir, "output_dir", ".", "folder to write to")
 	flags.StringVar(&shape, "image_shape", "", "height,width,channels of the tensor; channels 1 or 3")

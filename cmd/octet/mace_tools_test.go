@@ -22,7 +22,7 @@ func writeFile(t *testing.T, path, text string) string {
 func TestQuantizeStat(t *testing.T) {
 	log := writeFile(t, filepath.Join(t.TempDir(), "range_log"), "* Run 'net' with round=1\nI a.cc:1] Tensor range @@a:0@@-1,0.0000001\nI a.cc:1] Tensor range @@a:0@@-3,2\nI a.cc:1] Tensor range @@c@@5,5\n")
 	r := succeed(t, "quantize-stat", "--log_file", log)
-	if r.stdout != "a:0@@-3,2\nc@@4.98046875,5.01953125\n" || !strings.Contains(r.stderr, "warning: c: its least value 5 is not below its greatest 5") {
+	if r.stdout != "a:0@@-3,2\nc@@4.98046875,5.01953125\n" || !strings.Contains(r.stderr, "Warning: c: its least value 5 is not below its greatest 5") {
 		t.Errorf("%q\n%s", r.stdout, r.stderr)
 	}
 	if r := succeed(t, "quantize-stat", "--log_file", log, "--percentile", "12.5", "--format", "mace"); !strings.HasPrefix(r.stdout, "a:0@@-2.750000,1.750000\n") {

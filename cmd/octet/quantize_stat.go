@@ -52,7 +52,7 @@ name@@min,max: what quantize_range_file of a deployment file takes.`,
 				return usagef("%w", err)
 			}
 			for _, w := range append(log.Warnings, warnings...) {
-				fmt.Fprintf(cmd.ErrOrStderr(), "octet: warning: %s\n", w)
+				fmt.Fprintf(cmd.ErrOrStderr(), "Warning: %s\n", w)
 			}
 			if len(ranges) == 0 {
 				return fmt.Errorf("%s: no tensor has a range that can be used", file)
@@ -61,6 +61,7 @@ name@@min,max: what quantize_range_file of a deployment file takes.`,
 		},
 	}
 	flags := cmd.Flags()
+	flags.SetNormalizeFunc(underscores)
 	flags.StringVar(&file, "log_file", "", "range log to reduce")
 	flags.Float64Var(&o.Percentile, "percentile", 0, "per cent of the samples' extremes to cut off at either end")
 	flags.BoolVar(&o.Enhance, "enhance", false, "cut long tails: drop samples while the range shrinks faster than their share")

@@ -410,6 +410,8 @@ func (r *reader) limits(key string, i item) [2]float64 {
 		r.bad(i.at, "%s: %q is no range; write the lowest and the highest value with a comma between them: -1.0,1.0", key, i.text)
 	case both[0] > both[1]:
 		r.bad(i.at, "%s: the lowest value of %q is above the highest", key, i.text)
+	case both[0] == both[1]:
+		r.bad(i.at, "%s: %q has no width; write the lowest and the highest value: -1.0,1.0", key, i.text)
 	}
 	return both
 }

@@ -253,14 +253,21 @@ func options(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func(string)
 	o := convert.Options{
 		Platform: m.Platform, Quantize: g.Quantize, Schema: g.Schema, ChangeConcatRanges: g.ChangeConcatRanges, QuantizeLargeWeights: g.LargeWeights,
 	}
+	// Only these two orders are of images; tensors in others are taken as they are.
+	order := func(format string) string {
+		if format == "NHWC" || format == "NCHW" {
+			return format
+		}
+		return "NONE"
+	}
 	for _, in := range g.Inputs {
-		o.Inputs = append(o.Inputs, convert.Input{Name: in.Name, Shape: in.Shape, Format: in.Format, Low: in.Range[0], High: in.Range[1]})
+		o.Inputs = append(o.Inputs, convert.Input{Name: in.Name, Shape: in.Shape, Format: order(in.Format), Low: in.Range[0], High: in.Range[1]})
 	}
 	for _, out := range g.Outputs {
-		o.Outputs = append(o.Outputs, convert.Output{Name: out.Name, Format: out.Format})
+		o.Outputs = append(o.Outputs, convert.Output{Name: out.Name, Format: order(out.Format)})
 	}
 	for _, out := range g.Checks {
-		o.CheckTensors = append(o.CheckTensors, convert.Output{Name: out.Name, Format: out.Format})
+		o.CheckTensors = append(o.CheckTensors, convert.Output{Name: out.Name, Format: order(out.Format)})
 	}
 	ranges, err := readRanges(f, m, g, warn)
 	if err != nil || ranges == nil {

@@ -154,8 +154,12 @@ func (m *Model) check(f *deploy.File, g *deploy.Graph) error {
 		}
 	}
 	for _, out := range m.Outputs {
-		if !slices.ContainsFunc(m.graph.Outputs, func(v *graph.Value) bool { return v.Name == out.Name }) {
+		i := slices.IndexFunc(m.graph.Outputs, func(v *graph.Value) bool { return v.Name == out.Name })
+		if i < 0 {
 			return stale("it has no output %q", out.Name)
+		}
+		if d := m.graph.Outputs[i].Type.DType; d.IsFloat() && out.Integer {
+			return fmt.Errorf("%s: output_data_types says that %q is int32, but the model computes %s: write float32, or leave the key out", f.Path, out.Name, d)
 		}
 	}
 	return nil
