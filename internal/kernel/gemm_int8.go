@@ -18,6 +18,7 @@ type gemmInt8Row struct {
 
 	tile   tileKernel
 	signed bool // the tile multiplies s8 codes, not u8
+	both   bool // the tile multiplies either; tileInt8 says which
 	// requantizes says that the tile can turn its sums into codes; masks, also where there are fewer columns than NR.
 	requantizes, masks bool
 	// amx is what makes products which fitsAMX, if anything does; the tile is for the others.
@@ -32,6 +33,7 @@ type tileInt8 struct {
 	runLength            int   // a multiple of KR
 	rows, columns        int
 	flip                 byte // makes a code what the tile multiplies, by exclusive or
+	signed               bool // the tile multiplies s8 codes
 	panel                []uint64
 
 	// The sum of a column begins with bias + correction·weightSum. Both have NR elements.

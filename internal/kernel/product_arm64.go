@@ -24,6 +24,16 @@ func tileInt8DotProd6x16Unsigned(t *tileInt8, offsets *[16]int32)
 //go:noescape
 func tileInt8NEON2x16Unsigned(t *tileInt8, offsets *[16]int32)
 
+// tileInt8I8MM6x16 is a tile of up to 6 rows of s8 codes; sums begin with offsets.
+//
+//go:noescape
+func tileInt8I8MM6x16(t *tileInt8, offsets *[16]int32)
+
+// tileInt8I8MM6x16Unsigned is a tile of up to 6 rows of u8 codes; sums begin with offsets.
+//
+//go:noescape
+func tileInt8I8MM6x16Unsigned(t *tileInt8, offsets *[16]int32)
+
 // requantizeNEON requantizes the rows of 16 sums in acc.
 //
 //go:noescape

@@ -70,7 +70,8 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 	fixed, isFixed := newFixedTile(e, row.Tier, out)
 	fixed.stride = nr
 	t := tileInt8{runStarts: runs, runLength: feed.paddedRun(), correction: -p.zeroPoint, acc: acc}
-	signed := row.signed || p.amx && p.signed // AMX multiplies both
+	signed := row.signed || (row.both || p.amx) && p.signed // AMX multiplies both
+	t.signed = signed
 	switch {
 	case p.signed && !signed:
 		t.flip, t.correction = 0x80, t.correction-128

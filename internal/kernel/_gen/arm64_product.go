@@ -18,6 +18,14 @@ func productARM64(f *file) {
 		f.function(name, "(t *tileInt8, offsets *[16]int32)", name+" is a tile of up to 2 rows of "+codes+" codes; sums begin with offsets.", 0, 16)
 		f.byRowsARM64(tileInt8, 2, func(rows int) { neonInt8(f, rows, flip) })
 	}
+	for _, unsigned := range []bool{false, true} {
+		name, codes := "tileInt8I8MM6x16", "s8"
+		if unsigned {
+			name, codes = "tileInt8I8MM6x16Unsigned", "u8"
+		}
+		f.function(name, "(t *tileInt8, offsets *[16]int32)", name+" is a tile of up to 6 rows of "+codes+" codes; sums begin with offsets.", 0, 16)
+		f.byRowsARM64(tileInt8, 6, func(rows int) { i8mm(f, rows, unsigned) })
+	}
 	requantizeNEON(f)
 	f.function("tileF32NEON6x16", "(t *tileF32)", "tileF32NEON6x16 is a tile of up to 6 rows.", 0, 8)
 	f.byRowsARM64(tileF32, 6, func(rows int) { neonF32(f, rows) })
@@ -40,14 +48,15 @@ func (f *file) byRowsARM64(tile string, most int, body func(rows int)) {
 	}
 }
 
-// runsARM64 is runs for arm64: step moves the rows' and the weights' registers on by itself.
-func (f *file) runsARM64(tile string, rows, shift int, step func()) {
+// runsARM64 is runs for arm64: step moves the rows' and the weights' registers on by itself. A step is 1<<depth elements,
+// and an element 1<<shift bytes.
+func (f *file) runsARM64(tile string, rows, depth, shift int, step func()) {
 	f.op("MOVD", field(tile, "runStarts", "R0"), "R1")
 	f.op("MOVD", field(tile, "runStarts+8", "R0"), "R2")
 	f.op("MOVD", field(tile, "panel", "R0"), "R3")
 	f.op("MOVD", field(tile, "runLength", "R0"), "R4")
-	if shift == 0 {
-		f.op("LSR", "$2", "R4", "R4")
+	if depth > 0 {
+		f.op("LSR", fmt.Sprintf("$%d", depth), "R4", "R4")
 	}
 	f.op("MOVD", field(tile, "rowStarts", "R0"), "R6")
 	f.op("MOVD", field(tile, "a", "R0"), "R7")
@@ -107,7 +116,7 @@ func dotProd(f *file, rows int, flip bool) {
 	if flip {
 		f.op("VMOVI", "$128", v(31, "B16"))
 	}
-	f.runsARM64(tileInt8, rows, 0, func() {
+	f.runsARM64(tileInt8, rows, 2, 0, func() {
 		f.op("VLD1.P", "64(R3)", vs(24, 4, "B16"))
 		for r := range rows {
 			codes := 28 + r%3
@@ -123,6 +132,45 @@ func dotProd(f *file, rows int, flip bool) {
 	f.storeARM64(tileInt8, 4*rows)
 }
 
+// i8mm writes a tile of SMMLA or USMMLA, which multiply two rows with two columns, eight deep: registers 0 to 8·pairs−1
+// are sums of pairs of rows, two columns in each, 24 to 26 eight codes of both rows of a pair, 27 to 30 weights of two
+// columns each. A last odd row has nothing beside it.
+func i8mm(f *file, rows int, unsigned bool) {
+	pairs := (rows + 1) / 2
+	for i := range 8 * pairs {
+		f.op("VEOR", v(i, "B16"), v(i, "B16"), v(i, "B16"))
+	}
+	f.runsARM64(tileInt8, rows, 3, 0, func() {
+		for r := range rows {
+			if r%2 == 0 {
+				f.op("FMOVD.P", "8("+rowARM64(r)+")", fmt.Sprintf("F%d", 24+r/2)) // clears the upper half
+			} else {
+				f.op("VLD1.P", "8("+rowARM64(r)+")", v(24+r/2, "D")+"[1]")
+			}
+		}
+		for half := range 2 {
+			f.op("VLD1.P", "64(R3)", vs(27, 4, "B16"))
+			for i := range 4 {
+				for pair := range pairs {
+					f.mmla(unsigned, 24+pair, 27+i, 8*pair+4*half+i)
+				}
+			}
+		}
+	})
+	f.op("MOVD", "offsets+8(FP)", "R14")
+	f.op("VLD1", "(R14)", vs(24, 4, "S4"))
+	f.op("MOVD", field(tileInt8, "acc", "R0"), "R14")
+	for r := range rows {
+		zip := choose(r%2 == 0, "VZIP1", "VZIP2")
+		for i := range 4 {
+			sums := 8*(r/2) + 2*i
+			f.op(zip, v(sums+1, "D2"), v(sums, "D2"), v(28+i, "D2"))
+			f.op("VADD", v(24+i, "S4"), v(28+i, "S4"), v(28+i, "S4"))
+		}
+		f.op("VST1.P", vs(28, 4, "S4"), "64(R14)")
+	}
+}
+
 // neonInt8 writes a tile of products of 16 bits, added in pairs: registers 0 to 8·rows−1 are sums, two columns in each
 // with two lanes a column; 16 to 19 weights, 20 and 21 codes of a row four times, 22 and 23 products, 31 is 0x80.
 func neonInt8(f *file, rows int, flip bool) {
@@ -132,7 +180,7 @@ func neonInt8(f *file, rows int, flip bool) {
 	if flip {
 		f.op("VMOVI", "$128", v(31, "B16"))
 	}
-	f.runsARM64(tileInt8, rows, 0, func() {
+	f.runsARM64(tileInt8, rows, 2, 0, func() {
 		f.op("VLD1.P", "64(R3)", vs(16, 4, "B16"))
 		for r := range rows {
 			f.op("VLD1R.P", "4("+rowARM64(r)+")", "["+v(20+r, "S4")+"]")
@@ -166,7 +214,7 @@ func neonF32(f *file, rows int) {
 	for i := 4; i < 4*rows; i++ {
 		f.op("VMOV", v(i%4, "B16"), v(i, "B16"))
 	}
-	f.runsARM64(tileF32, rows, 2, func() {
+	f.runsARM64(tileF32, rows, 0, 2, func() {
 		f.op("VLD1.P", "64(R3)", vs(24, 4, "S4"))
 		for r := range rows {
 			element := v(28+r%4, "S4")

@@ -27,6 +27,16 @@ func (f *file) sdotLane(weights, codes, sum int) {
 	f.word(0x4f80e000|uint32(codes<<16|weights<<5|sum), "sdot v%d.4s, v%d.16b, v%d.4b[0]", sum, weights, codes)
 }
 
+// mmla adds to the four 32-bit lanes of sum the products of two rows of eight codes, s8 or u8, and two columns of eight
+// s8 weights: the first row with both columns, then the second.
+func (f *file) mmla(unsigned bool, codes, weights, sum int) {
+	code, name := uint32(0x4e80a400), "smmla"
+	if unsigned {
+		code, name = 0x4e80ac00, "usmmla"
+	}
+	f.word(code|uint32(weights<<16|codes<<5|sum), "%s v%d.4s, v%d.16b, v%d.16b", name, sum, codes, weights)
+}
+
 // smull multiplies the low, or high, eight signed bytes of two registers to 16 bits.
 func (f *file) smull(high bool, a, b, to int) {
 	code, name, lanes := uint32(0x0e20c000), "smull", "8b"
