@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/octet-nn/octet/internal/format"
 	"github.com/octet-nn/octet/internal/format/onnx"
 	"github.com/octet-nn/octet/internal/format/tensorflow"
 	"github.com/octet-nn/octet/internal/format/tflite"
@@ -54,7 +55,7 @@ func Load(path string, o LoadOptions) (*Model, error) {
 		return nil, fmt.Errorf("cannot load the model: %w", err)
 	}
 	if info.IsDir() {
-		return nil, fmt.Errorf("cannot load the model: %s is a folder, not a model file", path)
+		return nil, fmt.Errorf("cannot load the model: %s is a folder, not a model file%s", path, format.Folder(os.DirFS(path)))
 	}
 	folder, err := os.OpenRoot(filepath.Dir(path)) // external data cannot lead out of it, by links neither
 	if err != nil {
@@ -153,6 +154,11 @@ func readGraph(data []byte, fsys fs.FS, name string, o LoadOptions) (g *graph.Gr
 		return tensorflow.Read(data, tensorflow.Options{File: name, Limits: o.limits(), Inputs: o.Inputs, Outputs: o.Outputs})
 	default:
 		g, err = onnx.Read(data, onnx.Options{File: name, External: fsys, Limits: o.limits()})
+		if err != nil {
+			if other := format.Other(data, name); other != nil {
+				err = other
+			}
+		}
 	}
 	if err == nil {
 		err = o.cut(g, name)

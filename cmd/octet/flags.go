@@ -35,6 +35,7 @@ type shapeFlags struct {
 	shapes          []string
 	batch           int
 	inputs, outputs []string // where the network is cut
+	weights         string   // the other file of a Caffe network
 	cmd             *cobra.Command
 }
 
@@ -43,6 +44,7 @@ func (f *shapeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.batch, "batch", 0, "size of the first dimension of inputs where it is symbolic")
 	cmd.Flags().StringSliceVar(&f.inputs, "inputs", nil, "cut the network: it starts at the values with these `names`")
 	cmd.Flags().StringSliceVar(&f.outputs, "outputs", nil, "cut the network: it ends at the values with these `names`")
+	cmd.Flags().StringVar(&f.weights, "weights", "", "the `file` with the weights of a .prototxt, where it is not the .caffemodel beside it")
 	f.cmd = cmd
 }
 

@@ -195,6 +195,10 @@ func TestCommandLineOfFlow(t *testing.T) {
 	}{
 		{"convert", []string{"octet convert --config FILE.yml", "octet convert MODEL -o FILE.onnx"}},
 		{"convert tiny.onnx", []string{"-o FILE.onnx"}},
+		{"convert tiny.onnx -o tiny", []string{"end it in .onnx or .tflite"}},
+		{"convert tiny.onnx -o tiny.pb", []string{".pb files but does not write them"}},
+		{"convert tiny.onnx -o a.onnx --arithmetic mace", []string{"--arithmetic is for a deployment file"}},
+		{"convert --config tiny.yml --weights w", []string{"--weights is for a model file"}},
 		{"convert tiny.onnx --config tiny.yml", []string{"either --config or a model file"}},
 		{"convert a b -o c", []string{`not also "b"`}},
 		{"convert --config tiny.yml -o c", []string{"--output FOLDER"}},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 // load reads a model, cuts it and fixes the shapes that were asked for. What is worth knowing of the file is said on
 // stderr.
 func load(path string, f shapeFlags) (*octet.Model, error) {
-	m, err := octet.Load(path, octet.LoadOptions{Inputs: f.inputs, Outputs: f.outputs})
+	m, err := octet.Load(path, octet.LoadOptions{Inputs: f.inputs, Outputs: f.outputs, Weights: f.weights})
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +27,11 @@ func load(path string, f shapeFlags) (*octet.Model, error) {
 func loadAll(paths []string, f shapeFlags) ([]*octet.Model, error) {
 	models := make([]*octet.Model, len(paths))
 	for i, path := range paths {
-		m, err := load(path, f)
+		each := f
+		if ending := filepath.Ext(path); len(paths) > 1 && ending != ".prototxt" && ending != ".caffemodel" {
+			each.weights = "" // which belong to another of the models
+		}
+		m, err := load(path, each)
 		if err != nil {
 			return nil, err
 		}

@@ -55,7 +55,8 @@ the graph by their name; a model with them loads, but does not run.
 
 ## Operators that are written (%d)
 
-Their names here are Octet's; a bold one is also written on 8-bit codes, the others in float only.
+Their names here are Octet's; a bold one is also written on 8-bit codes, the others in float only. An exact Gelu is written
+as GELU, which TensorFlow Lite has since version 2.11; older ones refuse such a file.
 
 %s.
 `, len(read), strings.Join(read, ", "), len(others), strings.Join(others, ", "), len(writers), writtenNames())

@@ -297,6 +297,23 @@ func TestWrittenOperators(t *testing.T) {
 	}
 }
 
+// An exact Gelu is the operator of its own, which the stock version here is too old for.
+func TestExactGelu(t *testing.T) {
+	s := small{name: "gelu", op: &op.Gelu{}, in: []int{2, 7}}
+	var file bytes.Buffer
+	if err := Write(&file, s.graph(t)); err != nil {
+		t.Fatal(err)
+	}
+	back, err := Read(file.Bytes(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, ok := back.Nodes[0].Op.(*op.Gelu); !ok || o.Tanh {
+		t.Errorf("it came back as %s", back.Text())
+	}
+	compare(t, "what was written", evaluate(t, back, s.input()), evaluate(t, s.graph(t), s.input()))
+}
+
 // Stock TensorFlow Lite runs what is written and answers the same, codes to the byte.
 func TestWrittenOperatorsInTFLite(t *testing.T) {
 	stock := testdata.OpenTFLite(t)
