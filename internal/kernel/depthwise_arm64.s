@@ -68,15 +68,15 @@ tap2:
 	CBNZ R10, sums3
 	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
 	WORD $0x6e28dc00 // fmul v0.4s, v0.4s, v8.4s
-	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
 	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
 	WORD $0x6e29dc21 // fmul v1.4s, v1.4s, v9.4s
-	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
 	WORD $0x4e21d842 // scvtf v2.4s, v2.4s
 	WORD $0x6e2adc42 // fmul v2.4s, v2.4s, v10.4s
-	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD $0x4e21d863 // scvtf v3.4s, v3.4s
 	WORD $0x6e2bdc63 // fmul v3.4s, v3.4s, v11.4s
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x4e21a842 // fcvtns v2.4s, v2.4s
 	WORD $0x4e21a863 // fcvtns v3.4s, v3.4s
 	WORD $0x0e614800 // sqxtn v0.4h, v0.4s
 	WORD $0x4e614820 // sqxtn2 v0.8h, v1.4s
@@ -85,27 +85,27 @@ tap2:
 	WORD $0x4e614861 // sqxtn2 v1.8h, v3.4s
 	WORD $0x4e6d0c21 // sqadd v1.8h, v1.8h, v13.8h
 	MOVBU depthwiseStrip_signed(R0), R10
-	CBNZ R10, signed4
+	CBNZ R10, signed5
 	WORD $0x2e212800 // sqxtun v0.8b, v0.8h
 	WORD $0x6e212820 // sqxtun2 v0.16b, v1.8h
 	VUMAX V14.B16, V0.B16, V0.B16
 	VUMIN V15.B16, V0.B16, V0.B16
-	B store5
+	B packed6
 
-signed4:
+signed5:
 	WORD $0x0e214800 // sqxtn v0.8b, v0.8h
 	WORD $0x4e214820 // sqxtn2 v0.16b, v1.8h
 	WORD $0x4e2e6400 // smax v0.16b, v0.16b, v14.16b
 	WORD $0x4e2f6c00 // smin v0.16b, v0.16b, v15.16b
 
-store5:
+packed6:
 	VST1 [V0.B16], (R4)
-	B next6
+	B next4
 
 sums3:
 	VST1 [V0.S4, V1.S4, V2.S4, V3.S4], (R4)
 
-next6:
+next4:
 	ADD R5, R4, R4
 	SUBS $1, R6, R6
 	BNE pixel1

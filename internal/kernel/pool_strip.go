@@ -93,7 +93,7 @@ func (v Vector) pool(kind poolKind, w *Window, out, in unsafe.Pointer, pad byte,
 		for c := 0; c < w.Channels; c += channels {
 			left := w.Channels - c
 			masked := left < channels
-			if masked && v.kernel == vectorAVX2 { // the last vector overlaps the one before
+			if masked && v.kernel != vectorAVX512 { // the last vector overlaps the one before
 				c, left, masked = w.Channels-channels, channels, false
 			}
 			s.mask = math.MaxUint64 >> (64 - min(left, channels))

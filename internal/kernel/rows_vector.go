@@ -19,7 +19,7 @@ func (v Vector) bilinear(out, topLeft, topRight, bottomLeft, bottomRight []float
 	if v.kernel == vectorAVX512 {
 		return len(out)
 	}
-	return len(out) &^ 7
+	return len(out) &^ (v.kernel.width()/4 - 1)
 }
 
 // momentsRun is one call of a micro-kernel of normalization.

@@ -11,7 +11,7 @@ import (
 // the bits that plain Go gives, but for the kind of a NaN and the sign of a zero.
 type Vector struct {
 	kernel           vectorKernel
-	bytePermutations bool // with AVX-512, there are also those of VBMI
+	bytePermutations bool // there is a lookup of bytes: AVX-512 VBMI, NEON
 }
 
 // vectorKernel names a family of micro-kernels.
@@ -21,6 +21,7 @@ const (
 	vectorNone vectorKernel = iota
 	vectorAVX2
 	vectorAVX512
+	vectorNEON
 )
 
 // vectorRow is the kernels on elements and pixels of one tier.
@@ -40,8 +41,11 @@ func (s Set) Vector() Vector { return s.vector.vector }
 
 // width is the bytes of a vector.
 func (k vectorKernel) width() int {
-	if k == vectorAVX512 {
+	switch k {
+	case vectorAVX512:
 		return 64
+	case vectorNEON:
+		return 16
 	}
 	return 32
 }
@@ -109,6 +113,7 @@ func (v Vector) Quantize(dst []byte, src []float32, scale float32, zeroPoint, lo
 var quantizeOrder = [...][16]int32{
 	vectorAVX2:   {0, 4, 1, 5, 2, 6, 3, 7},
 	vectorAVX512: {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15},
+	vectorNEON:   {}, // packs in order
 }
 
 // Dequantize is numeric.Dequantize of each code. Split it anywhere.

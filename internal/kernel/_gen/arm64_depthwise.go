@@ -102,32 +102,14 @@ func (f *file) depthwiseInt8ARM64() {
 			}
 		}
 	}, func() {
-		sums, signed, store, next := f.newLabel("sums"), f.newLabel("signed"), f.newLabel("store"), f.newLabel("next")
+		sums, next := f.newLabel("sums"), f.newLabel("next")
 		f.op("MOVBU", field(strip, "exact", "R0"), "R10")
 		f.op("CBNZ", "R10", sums)
 		for i := range 4 {
 			f.twoMisc(0x4e21d800, "scvtf", i, "4s", i, "4s")
 			f.threeSame(0x6e20dc00, "fmul", "4s", i, i, 8+i)
-			f.twoMisc(0x4e21a800, "fcvtns", i, "4s", i, "4s") // saturates
 		}
-		for i := range 2 {
-			f.twoMisc(0x0e614800, "sqxtn", i, "4h", 2*i, "4s")
-			f.twoMisc(0x4e614800, "sqxtn2", i, "8h", 2*i+1, "4s")
-			f.threeSame(0x4e600c00, "sqadd", "8h", i, i, 13)
-		}
-		f.op("MOVBU", field(strip, "signed", "R0"), "R10")
-		f.op("CBNZ", "R10", signed)
-		f.twoMisc(0x2e212800, "sqxtun", 0, "8b", 0, "8h")
-		f.twoMisc(0x6e212800, "sqxtun2", 0, "16b", 1, "8h")
-		f.op("VUMAX", v(14, "B16"), v(0, "B16"), v(0, "B16"))
-		f.op("VUMIN", v(15, "B16"), v(0, "B16"), v(0, "B16"))
-		f.op("B", store)
-		f.place(signed)
-		f.twoMisc(0x0e214800, "sqxtn", 0, "8b", 0, "8h")
-		f.twoMisc(0x4e214800, "sqxtn2", 0, "16b", 1, "8h")
-		f.threeSame(0x4e206400, "smax", "16b", 0, 0, 14)
-		f.threeSame(0x4e206c00, "smin", "16b", 0, 0, 15)
-		f.place(store)
+		f.codesARM64(strip)
 		f.op("VST1", vs(0, 1, "B16"), "(R4)")
 		f.op("B", next)
 		f.place(sums)

@@ -1,0 +1,7 @@
+//go:build !amd64 || noasm
+
+package kernel
+
+func (t *amxTile) run() { panic("kernel: AMX is assembly") }
+
+func finishAMX(*tileInt8) { panic("kernel: AMX is assembly") }
