@@ -48,6 +48,8 @@ type settings struct {
 	out     string        // folder of the results; "" means that they are only printed
 	ort     string        // folder with ONNX Runtime
 	tflite  string        // folder with TensorFlow Lite
+	files   string        // folder of prepared models; "" for one that is removed at the end
+	results string        // file to which results are added; "" for none
 }
 
 const defaultOut = "benchmarks"
@@ -62,6 +64,8 @@ func parse(args []string, stderr io.Writer) (s settings, serve string, err error
 	f.DurationVar(&s.window, "window", 300*time.Millisecond, "how long an engine runs before the next has its turn")
 	f.StringVar(&s.shared, "shared", "", "`folder` of real models (default $OCTET_SHARED, or a folder named shared beside the checkout or a parent)")
 	f.StringVar(&s.out, "out", "", "write README.md and results.svg into this `folder` (default "+defaultOut+" where everything is measured)")
+	f.StringVar(&s.files, "files", "", "keep the models that are made for this in a `folder`, and use those that are there")
+	f.StringVar(&s.results, "results", "", "add what is measured to this `file`; tables are made of all that it has, so that parts of the work can be done at different times")
 	f.StringVar(&serve, "serve", "", "run this `model` as asked on standard input; the program starts itself this way")
 	if err := f.Parse(args); err != nil {
 		return s, "", err
@@ -105,14 +109,23 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return fmt.Errorf("--out %s is not a folder: start the program at the top of the checkout or name a folder", s.out)
 		}
 	}
-	work, err := os.MkdirTemp("", "octet-benchmarks-")
-	if err != nil {
+	work := s.files
+	if work == "" {
+		if work, err = os.MkdirTemp("", "octet-benchmarks-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(work)
+	} else if err := os.MkdirAll(work, 0o700); err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
 	r, err := measureAll(ctx, s, work, stderr)
 	if err != nil {
 		return err
+	}
+	if s.results != "" {
+		if err := r.merge(s.results); err != nil {
+			return err
+		}
 	}
 	if s.out == "" {
 		_, err := io.WriteString(stdout, r.markdown())

@@ -137,6 +137,7 @@ type comparison struct {
 	threads int
 	int8    pair
 	float   pair // empty for int8 files of TensorFlow Lite
+	date    time.Time
 }
 
 //go:embed ort.js
@@ -196,7 +197,7 @@ func measureAll(ctx context.Context, s settings, work string, stderr io.Writer) 
 
 // compareOn starts the engines for a model and measures them. A peer that does not run the model is noted.
 func compareOn(ctx context.Context, m *model, threads int, s settings, script string, note func(string, ...any)) (*comparison, error) {
-	c := &comparison{model: m, threads: threads}
+	c := &comparison{model: m, threads: threads, date: time.Now()}
 	var engines []engine
 	var slots []**measurement
 	defer func() {

@@ -73,11 +73,13 @@ func (m *model) prepare(ctx context.Context, shared, work string) error {
 		}
 	} else {
 		source = filepath.Join(work, m.name+".onnx")
-		err := atomicfile.Write(source, func(w io.Writer) error {
-			return onnx.Write(w, testmodel.New(m.name), onnx.WriteOptions{})
-		})
-		if err != nil {
-			return err
+		if !exists(source) {
+			err := atomicfile.Write(source, func(w io.Writer) error {
+				return onnx.Write(w, testmodel.New(m.name), onnx.WriteOptions{})
+			})
+			if err != nil {
+				return err
+			}
 		}
 	}
 	loaded, err := octet.Load(source, octet.LoadOptions{})
@@ -92,6 +94,9 @@ func (m *model) prepare(ctx context.Context, shared, work string) error {
 		return nil
 	}
 	m.float, m.int8 = source, filepath.Join(work, m.name+".int8.onnx")
+	if exists(m.int8) {
+		return nil
+	}
 	samples := make([]octet.Sample, 2)
 	for i := range samples {
 		named := map[string]*tensor.Tensor{}
@@ -106,6 +111,11 @@ func (m *model) prepare(ctx context.Context, shared, work string) error {
 		return err
 	}
 	return quantized.Save(m.int8, octet.SaveOptions{Activations: tensor.Uint8})
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // sharedFolder is the folder of models that the command line names, or the one that tests use.

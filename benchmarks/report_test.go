@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,9 +68,9 @@ func example() *report {
 		machine: machine{processor: "Processor & Co", count: 2, features: []string{"avx2"}, tier: "avx2", system: "linux/amd64", compiler: "go1", load: "1 2 3"},
 		date:    time.Date(2030, 1, 2, 3, 4, 0, 0, time.UTC), windows: 8, window: time.Second,
 		comparisons: []*comparison{
-			{net, 1, pair{at("Octet", 2, true), at("Peer 1", 5, true)}, pair{at("Octet", 8, true), at("Peer 1", 6, false)}},
-			{net, 2, pair{at("Octet", 1, true), nil}, pair{at("Octet", 4, true), nil}},
-			{tiny, 1, pair{at("Octet", 0.05, true), at("Lite 2", 0.04, true)}, pair{}},
+			{net, 1, pair{at("Octet", 2, true), at("Peer 1", 5, true)}, pair{at("Octet", 8, true), at("Peer 1", 6, false)}, time.Time{}},
+			{net, 2, pair{at("Octet", 1, true), nil}, pair{at("Octet", 4, true), nil}, time.Time{}},
+			{tiny, 1, pair{at("Octet", 0.05, true), at("Lite 2", 0.04, true)}, pair{}, time.Time{}},
 		},
 		notes: []string{"other: absent"},
 	}
@@ -178,5 +179,42 @@ func TestInterruptedRunWritesNothing(t *testing.T) {
 	}
 	if files, _ := os.ReadDir(dir); len(files) > 0 {
 		t.Errorf("%v was written", files)
+	}
+}
+
+// What is measured in parts gives the tables of what is measured at once.
+func TestResultsAreJoined(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "results.json")
+	part := func(name string, threads int, ms float64) *report {
+		r := example()
+		r.notes = nil
+		r.date = r.date.Add(time.Hour * time.Duration(threads))
+		m := &measurement{engine: "Octet", medianMS: ms, fastestMS: ms, windows: 8, quiet: true, loadMS: 5, peakBytes: 1e7}
+		for _, listed := range models() {
+			if listed.name == name {
+				listed.macs = 1e6
+				r.comparisons = []*comparison{{listed, threads, pair{m, nil}, pair{m, m}, r.date}}
+			}
+		}
+		return r
+	}
+	first, second, again := part("resnet50", 2, 4), part("mobilenet_v2", 1, 8), part("resnet50", 2, 3)
+	for _, r := range []*report{first, second, again} {
+		if err := r.merge(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var lines []string
+	for _, c := range again.comparisons {
+		lines = append(lines, c.String())
+	}
+	want := []string{"mobilenet_v2, threads 1: int8 8.000 ms f32 8.000 ms (1.00×)", "resnet50, threads 2: int8 3.000 ms f32 3.000 ms (1.00×)"}
+	if !slices.Equal(lines, want) || !again.date.Equal(second.date) {
+		t.Errorf("%q of %v, want %q of %v", lines, again.date, want, second.date)
+	}
+	other := part("resnet50", 2, 1)
+	other.machine.processor = "another"
+	if err := other.merge(path); err == nil {
+		t.Error("results of two machines were joined")
 	}
 }
