@@ -23,7 +23,7 @@ type integerProduct struct {
 // newIntegerProduct reads the quantization and constants of a node whose operands are activations, weights and a bias;
 // ok is false where no kernel computes it. axis is the output channel's in the weights.
 func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp) (p *integerProduct, ok bool) {
-	w, bias, y := n.Input(1), n.Input(2), n.Outputs[0]
+	w, bias := n.Input(1), n.Input(2)
 	q := w.Type.Quant
 	if w.Const == nil || q == nil || q.Block > 0 || q.Dynamic || w.Type.DType.Bits() > 8 || len(q.Scale) > 1 && (q.Axis != axis || len(q.Scale) != f.Outputs) {
 		return nil, false
@@ -56,34 +56,41 @@ func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp
 		}
 		p.epilogue.Bias = spread(op.Int32s(bias.Const), f.Outputs)
 	}
+	return p, p.round(n, f.Outputs, clamp)
+}
+
+// round says what becomes of the sums of an integer node: codes or, if it hands out its sums, floats; ok is false where
+// no kernel computes it.
+func (p *integerProduct) round(n *graph.Node, outputs int, clamp *op.Clamp) (ok bool) {
+	y := n.Outputs[0]
 	if n.Compute == graph.IntegerToFloat {
-		p.epilogue.Multiplier = make([]float32, len(q.Scale))
-		for i, s := range q.Scale {
+		p.epilogue.Multiplier = make([]float32, len(p.scales))
+		for i, s := range p.scales {
 			p.epilogue.Multiplier[i] = p.input.Scale * s
 		}
-		return p, y.Type.DType == tensor.Float32
+		return y.Type.DType == tensor.Float32
 	}
 	out, ok := codesOf(y)
 	if !ok {
-		return nil, false
+		return false
 	}
 	limited := op.OutputCodes(n, clamp)
 	out.lowest, out.highest = limited.Lowest, limited.Highest
 	if n.Arithmetic == numeric.ONNX {
-		p.epilogue.Multiplier = make([]float32, len(q.Scale))
-		for i, s := range q.Scale {
+		p.epilogue.Multiplier = make([]float32, len(p.scales))
+		for i, s := range p.scales {
 			p.epilogue.Multiplier[i] = numeric.Multiplier(p.input.Scale, s, out.Scale)
 		}
 	} else {
-		p.epilogue.Requantizer = make([]numeric.Requantizer, len(q.Scale))
+		p.epilogue.Requantizer = make([]numeric.Requantizer, len(p.scales))
 		input := op.InputCodes(n, 0)
-		for i, s := range q.Scale {
+		for i, s := range p.scales {
 			p.epilogue.Requantizer[i] = n.Arithmetic.Requantizer(p.layer, input, s, limited)
 		}
-		p.epilogue.Fixed = kernel.NewFixedPoint(p.epilogue.Requantizer, f.Outputs)
+		p.epilogue.Fixed = kernel.NewFixedPoint(p.epilogue.Requantizer, outputs)
 	}
 	p.epilogue.ZeroPoint, p.epilogue.Lowest, p.epilogue.Highest = out.ZeroPoint, out.lowest, out.highest
-	return p, true
+	return true
 }
 
 // isVector reports whether a value is constant and has one entry or n.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/tensor"
 )
@@ -54,4 +55,50 @@ func TestProductsOfCodes(t *testing.T) {
 			)
 		}
 	})
+}
+
+// Products of two computed stacks of codes, in every row of the arithmetics that has 8-bit codes, transposed operands
+// among them.
+func TestStacksOfCodes(t *testing.T) {
+	for _, row := range []numeric.Arithmetic{numeric.ONNX, numeric.MACE, numeric.TFLite, numeric.Gemmlowp} {
+		for _, in := range []tensor.DType{tensor.Int8, tensor.Uint8} {
+			for _, second := range []tensor.DType{tensor.Int8, tensor.Uint8} {
+				s := newSketch(t, 5)
+				s.row = row
+				quant := func(d tensor.DType, u8 int32) *graph.Quant { return graph.PerTensor(0.05, zeroPoint(d, u8)) }
+				x := s.input(in, quant(in, 120), 1, 3, 5, 8)
+				y := s.input(second, quant(second, 99), 1, 1, 8, 9)
+				z := s.input(second, quant(second, 128), 1, 3, 8, 40)
+				heads := s.input(in, quant(in, 3), 1, 6, 3, 8) // batch, tokens, heads, size
+				keys := s.input(second, quant(second, 200), 1, 6, 3, 8)
+				permuted := func(v *graph.Value, perm ...int) *graph.Value {
+					return s.typed(graph.Integer, &op.Transpose{Perm: perm}, graph.Type{DType: v.Type.DType, Quant: v.Type.Quant}, v)
+				}
+				product := func(o *op.MatMul, a, b *graph.Value) *graph.Value {
+					return s.integer(o, in, 0.3, zeroPoint(in, 100), a, b)
+				}
+				queries, columns := permuted(heads, 0, 2, 1, 3), permuted(keys, 0, 2, 3, 1)
+				s.check(
+					product(&op.MatMul{}, x, y), product(&op.MatMul{Clamp: &op.Clamp{Min: 0, Max: 6}}, x, z),
+					s.typed(graph.IntegerToFloat, &op.MatMul{}, graph.Type{DType: tensor.Float32}, x, z),
+					product(&op.MatMul{}, x, s.constant(s.codes(second, 3, 8, 4), quant(second, 77))),
+					product(&op.MatMul{}, x, s.constant(s.codes(second, 8), quant(second, 77))),
+					product(&op.MatMul{}, queries, columns), queries,
+				)
+			}
+		}
+	}
+}
+
+func TestTransposedStacks(t *testing.T) {
+	s := newSketch(t, 6)
+	a := s.input(tensor.Float32, nil, 1, 6, 3, 8)
+	b := s.input(tensor.Float32, nil, 1, 6, 3, 8)
+	permuted := func(v *graph.Value, perm ...int) *graph.Value { return s.node(&op.Transpose{Perm: perm}, v) }
+	s.check(
+		s.node(&op.MatMul{}, permuted(a, 0, 2, 1, 3), permuted(b, 0, 2, 3, 1)),
+		s.node(&op.MatMul{}, permuted(a, 0, 2, 3, 1), permuted(b, 0, 2, 1, 3)),
+		s.node(&op.MatMul{}, permuted(a, 0, 2, 1, 3), s.node(op.Lookup("Relu"), permuted(b, 0, 2, 3, 1))),
+		s.node(&op.MatMul{}, s.constant(s.floats(3), nil), a), s.node(&op.MatMul{}, a, s.constant(s.floats(8), nil)),
+	)
 }

@@ -64,8 +64,31 @@ func lowerTranspose(*builder, *graph.Node) (prepared, error) {
 			c.alias()
 			return nil
 		}
+		if c.permutedView(x, perm) {
+			return nil
+		}
 		return c.emitTranspose(c.out(0), x, perm)
 	}, nil
+}
+
+// permutedView makes result 0 the elements of x in place, with strides of their own, if all who read it are products
+// that take such operands, and for none of them is worse: elements of a row of a first matrix have to be consecutive.
+func (c *planning) permutedView(x *place, perm []int) bool {
+	v := c.node.Outputs[0]
+	if len(perm) < 2 || x.strides != nil || c.lastUse[v] == forever {
+		return false
+	}
+	for i, n := range c.graph.Nodes[c.step+1:] {
+		for operand, read := range n.Inputs {
+			if read == v && (!c.program.takesViews[c.step+1+i] || operand == 0 && perm[len(perm)-1] != len(perm)-1) {
+				return false
+			}
+		}
+	}
+	c.alias()
+	strides := packedStrides(x.shape)
+	c.places[v].strides = permuted(strides, perm)
+	return true
 }
 
 // keepsOrder reports whether a permutation moves only dimensions of size 1, so that elements stay in order.

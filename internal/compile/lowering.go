@@ -42,7 +42,7 @@ var lowerings = map[string][]lowering{
 	"InstanceNormalization": {{float, lowerInstanceNormalization}},
 	"BatchNormalization":    {{float, lowerBatchNormalization}},
 	"LayerNormalization":    {{float, lowerLayerNormalization}},
-	"MatMul":                {{realProducts, lowerMatMulFloat}, {float, lowerMatMulComputed}, {codeProducts, lowerMatrixInteger}},
+	"MatMul":                {{realProducts, lowerMatMulFloat}, {float, lowerStackFloat}, {codeProducts, lowerMatrixInteger}, {codeProducts, lowerStackInteger}},
 	"MaxPool":               {{float | integer, lowerMaxPool}},
 
 	// Functions of one operand.

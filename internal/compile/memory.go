@@ -22,6 +22,7 @@ type storage struct {
 type place struct {
 	dtype    tensor.DType
 	shape    []int
+	strides  []int // elements between neighbours in each dimension; nil if they are packed. See planning.permutedView
 	constant *tensor.Tensor
 	storage  *storage
 	dynamic  int // place among the dynamic tensors, counted from 1

@@ -17,6 +17,7 @@ type program struct {
 	inputs, outputs []*graph.Value // as declared by the graph that was compiled
 	graph           *graph.Graph   // lowered; owns its constants
 	kernels         []prepared     // by node; nil where only the reference evaluation serves
+	takesViews      []bool         // by node: its kernel reads operands whose elements are not packed
 	vector          kernel.Vector  // kernels on elements
 	maxBytes        int
 }
@@ -52,15 +53,16 @@ func newProgram(g *graph.Graph, o Options) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{kernels: kernel.For(tier), packed: map[graph.Use]bool{}}
+	b := &builder{kernels: kernel.For(tier), packed: map[graph.Use]bool{}, views: map[*graph.Node]bool{}}
 	p.vector = b.kernels.Vector()
 	p.kernels = make([]prepared, len(p.graph.Nodes))
+	p.takesViews = make([]bool, len(p.graph.Nodes))
 	for i, n := range p.graph.Nodes {
 		k, err := b.choose(n)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", n.Describe(), err)
 		}
-		p.kernels[i] = k
+		p.kernels[i], p.takesViews[i] = k, b.views[n]
 	}
 	b.own(p.graph)
 	return p, nil
@@ -86,6 +88,7 @@ func (p *program) Outputs() []*graph.Value { return p.outputs }
 type builder struct {
 	kernels kernel.Set
 	packed  map[graph.Use]bool
+	views   map[*graph.Node]bool // see takeViews
 }
 
 // choose finds the kernel for a node; nil if there is none.
@@ -107,6 +110,9 @@ func (b *builder) pack(n *graph.Node, operands ...int) {
 		b.packed[graph.Use{Node: n, Index: i}] = true
 	}
 }
+
+// takeViews notes that the kernel of node n reads operands whose elements are not packed.
+func (b *builder) takeViews(n *graph.Node) { b.views[n] = true }
 
 // own makes the graph independent of the model file: constants that are still read are copied, the others dropped.
 func (b *builder) own(g *graph.Graph) {

@@ -55,7 +55,7 @@ func (s Set) PackF32(w F32Weights) *PackedF32 {
 	p := &PackedF32{Filter: w.Filter, row: s.gemmF32}
 	p.words = w.depth() * p.row.NR
 	p.panels = make([]float32, w.Groups*p.groupPanels()*p.words)
-	p.Repack(w)
+	p.fill(w)
 	return p
 }
 
@@ -65,9 +65,7 @@ func (p *PackedF32) groupPanels() int { return divideUp(p.Filter.perGroup(), p.r
 // Bytes is the memory that the packed weights take.
 func (p *PackedF32) Bytes() int { return 4 * len(p.panels) }
 
-// Repack packs other weights of the same sizes in place, for products of two computed matrices. It allocates nothing
-// and must not run at the same time as a kernel that reads the weights.
-func (p *PackedF32) Repack(w F32Weights) {
+func (p *PackedF32) fill(w F32Weights) {
 	nr, perGroup := p.row.NR, w.perGroup()
 	dst := p.panels
 	for group := range w.Groups {

@@ -91,9 +91,8 @@ func TestGemmF32(t *testing.T) {
 					shape.window.InStride += r.IntN(3)
 					in := randomFloats(r, extent(rows, shape.window.InStride, depth))
 					weights, bias := randomFloats(r, n*depth), randomFloats(r, n)
-					k := GemmF32{s.PackF32(F32Weights{Matrix(depth, n, true), make([]float32, n*depth)}), rows, shape.window.InStride, n,
+					k := GemmF32{s.PackF32(F32Weights{Matrix(depth, n, true), weights}), rows, shape.window.InStride, n,
 						EpilogueF32{bias, -inf, inf}}
-					k.Weights.Repack(F32Weights{Matrix(depth, n, true), weights})
 					scratch := AlignedScratch(k.Scratch())
 					checkF32(t, r, &shape, bias, in, weights, -inf, inf, k.Units(), func(out []float32, start, end int) {
 						k.Run(out, in, start, end, scratch)

@@ -85,7 +85,7 @@ func AlignedScratch(bytes int) []byte {
 }
 
 // carve takes n elements off the front of scratch, keeping the rest 8-byte aligned.
-func carve[T byte | int | int32 | float32 | float64](scratch *[]byte, n int) []T {
+func carve[T byte | int | int32 | uint64 | float32 | float64](scratch *[]byte, n int) []T {
 	if n == 0 {
 		return nil
 	}
@@ -96,7 +96,7 @@ func carve[T byte | int | int32 | float32 | float64](scratch *[]byte, n int) []T
 }
 
 // carved is how many bytes of scratch carve takes for n elements.
-func carved[T byte | int | int32 | float32 | float64](n int) int {
+func carved[T byte | int | int32 | uint64 | float32 | float64](n int) int {
 	var zero T
 	return (n*int(unsafe.Sizeof(zero)) + 7) &^ 7
 }

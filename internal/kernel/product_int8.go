@@ -67,6 +67,9 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 	e := p.epilogue
 	requantizes := row.requantizes && out.Codes != nil && e.Requantizer == nil && w.zero == nil &&
 		fitsBytes(e.ZeroPoint, e.Lowest, e.Highest)
+	// What rows contribute where weights have zero points is taken off sums in memory, which are then requantized.
+	afterwards := row.finishes() && row.requantizes && out.Codes != nil && e.Requantizer == nil && w.zero != nil &&
+		fitsBytes(e.ZeroPoint, e.Lowest, e.Highest)
 	fixed, isFixed := newFixedTile(e, row.Tier, out)
 	fixed.stride = nr
 	t := tileInt8{runStarts: runs, runLength: feed.paddedRun(), correction: -p.zeroPoint, acc: acc}
@@ -119,8 +122,11 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 			t.bias = columnsOf(bias, e.Bias, channel, t.columns)
 			codes := requantizes && (row.masks || t.columns == nr)
 			t.out = nil
-			if codes {
+			finishes := afterwards && (row.masks || t.columns == nr)
+			if codes || finishes {
 				t.multiplier = columnsOf(multiplier, e.Multiplier, channel, t.columns)
+			}
+			if codes {
 				t.out = out.Codes[channel : outStarts[rows-1]+channel+t.columns]
 			}
 			if isFixed {
@@ -154,6 +160,16 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 					fixed.run()
 					continue
 				}
+				if finishes {
+					last := t
+					last.bias, last.correction = zeroSums[:nr], 0
+					last.out = out.Codes[channel : outStarts[rows-1]+channel+t.columns]
+					for r := range t.rows {
+						subtract(t.acc[r*nr:][:t.columns], w.zero[channel:], rowSums[i+r])
+					}
+					row.finish(&last)
+					continue
+				}
 				for r := range t.rows {
 					sums := t.acc[r*nr:][:t.columns]
 					if w.zero != nil {
@@ -165,6 +181,17 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 				}
 			}
 		}
+	}
+}
+
+// zeroSums are sums that begin at 0.
+var zeroSums [32]int32
+
+// subtract takes the zero points of columns, times what a row's codes add up to, off the row's sums.
+func subtract(sums, zero []int32, rowSum int32) {
+	zero = zero[:len(sums)]
+	for j := range sums {
+		sums[j] -= zero[j] * rowSum
 	}
 }
 

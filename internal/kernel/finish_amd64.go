@@ -1,0 +1,9 @@
+//go:build !noasm
+
+package kernel
+
+// finishes reports whether the row can requantize sums that are in memory.
+func (r *gemmInt8Row) finishes() bool { return r.tile == tileAVX512VNNI }
+
+// finish requantizes sums in acc.
+func (r *gemmInt8Row) finish(t *tileInt8) { finishAMX(t) }

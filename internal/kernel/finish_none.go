@@ -1,0 +1,7 @@
+//go:build (!amd64 && !arm64) || noasm
+
+package kernel
+
+func (r *gemmInt8Row) finishes() bool { return false }
+
+func (r *gemmInt8Row) finish(*tileInt8) { panic("kernel: plain Go requantizes sums one by one") }
