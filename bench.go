@@ -197,7 +197,7 @@ func (b *bench) result(ctx context.Context, operators bool) (BenchResult, error)
 		Median: times[len(times)/2], P95: times[min(len(times)*95/100, len(times)-1)], Minimum: times[0],
 		PeakBytes: peakBytes(),
 	}
-	plan, err := b.session.compiled.Plan(b.in)
+	plan, err := b.session.plan(b.in)
 	if err != nil {
 		return r, err
 	}
@@ -207,7 +207,7 @@ func (b *bench) result(ctx context.Context, operators bool) (BenchResult, error)
 	}
 	profile := &runtime.Profile{}
 	for range max(3, min(50, len(times))) {
-		if err := b.session.RunInto(ctx, b.in, b.out, &RunOptions{profile}); err != nil {
+		if err := b.session.RunInto(ctx, b.in, b.out, &RunOptions{profile: profile}); err != nil {
 			return r, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/octet-nn/octet"
 	"github.com/octet-nn/octet/tensor"
@@ -173,6 +174,125 @@ func ExampleSession_RunInto() {
 	}
 	fmt.Println(out[0])
 	// Output: f32[2,12]
+}
+
+func ExampleSession_NewState() {
+	// A counter: it adds its input to a variable, which begins with [1 2].
+	m, err := octet.Load("testdata/state/counter.tflite", octet.LoadOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	session, err := m.Compile(octet.CompileOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer session.Close()
+	state := session.NewState() // one for each stream
+	in, out := []*tensor.Tensor{tensor.Of([]float32{1, 1}, 2)}, make([]*tensor.Tensor, 1)
+	for range 3 {
+		if err := session.RunInto(context.Background(), in, out, &octet.RunOptions{State: state}); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(tensor.Values[float32](out[0]))
+	}
+	// Output:
+	// [2 3]
+	// [3 4]
+	// [4 5]
+}
+
+func ExampleModel_Compile() {
+	// Values inside of the network can be asked for by name, and the reference interpreter says what is right.
+	m := load()
+	var answers [2]*tensor.Tensor
+	for i, o := range []octet.CompileOptions{{Keep: []string{"Identity"}}, {Reference: true}} {
+		session, err := m.Compile(o)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer session.Close()
+		out, err := session.Run(context.Background(), map[string]*tensor.Tensor{"input_1": tensor.New(tensor.Float32, 1, 49, 10, 1)})
+		if err != nil {
+			log.Fatal(err)
+		}
+		answers[i] = out["Identity"]
+	}
+	a, b := tensor.Values[float32](answers[0])[0], tensor.Values[float32](answers[1])[0]
+	fmt.Println("the same within 1e-6:", a-b < 1e-6 && b-a < 1e-6)
+	// Output: the same within 1e-6: true
+}
+
+func ExampleModel_WithShapes() {
+	m, err := load().WithShapes(map[string][]int{"input_1": {4, 49, 10, 1}})
+	if err != nil {
+		log.Fatal(err) // a *octet.ShapeError lists all contradictions
+	}
+	fmt.Println(m.Outputs()[0])
+	// Output: Identity f32[4,12]
+}
+
+func ExampleModel_Inspect() {
+	s := load().Inspect()
+	fmt.Println(*s.MACs, "multiply-accumulates,", s.Parameters.Count, "parameters")
+	for _, o := range s.Operators {
+		fmt.Println(o.Count, o.Op)
+	}
+	// Output:
+	// 2656768 multiply-accumulates, 22604 parameters
+	// 1 AveragePool
+	// 9 Conv
+	// 1 Flatten
+	// 1 Gemm
+	// 9 Relu
+	// 1 Softmax
+	// 1 Transpose
+}
+
+func ExampleBench() {
+	results, err := octet.Bench(context.Background(), []*octet.Model{load()},
+		octet.BenchOptions{Threads: 1, Duration: 100 * time.Millisecond, Operators: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	r := results[0]
+	fmt.Println(r.MACs, "multiply-accumulates; measured:", r.Minimum > 0 && r.Minimum <= r.Median && len(r.Operators) > 0)
+	// Output: 2656768 multiply-accumulates; measured: true
+}
+
+func ExampleReadSamples() {
+	// Samples, too, may be embedded in the program.
+	m := load()
+	s, err := octet.ReadSamples(os.DirFS("cmd/octet/assets"), "samples.zip", m.Inputs(),
+		octet.SampleOptions{Preprocess: features, Labels: "y_labels.csv", Limit: 2})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for sample, err := range s.All(context.Background()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(sample.Inputs["input_1"], sample.Label)
+	}
+	// Output:
+	// f32[1,49,10,1] 7
+	// f32[1,49,10,1] 6
+}
+
+func ExampleUnsupportedError() {
+	m, err := octet.Load("testdata/unknown.onnx", octet.LoadOptions{}) // loading and inspecting it works
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = m.Compile(octet.CompileOptions{})
+	var unsupported *octet.UnsupportedError
+	if errors.As(err, &unsupported) {
+		for _, n := range unsupported.Nodes {
+			fmt.Println(n.Name, n.Op)
+		}
+	}
+	// Output:
+	// first com.example.Swirl
+	// second com.example.Twist
 }
 
 func ExampleEvaluate() {

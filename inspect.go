@@ -16,6 +16,7 @@ type Summary struct {
 	FileBytes  int64             `json:"file_bytes"` // 0 for models made in memory
 	Inputs     []ValueSummary    `json:"inputs"`
 	Outputs    []ValueSummary    `json:"outputs"`
+	States     []ValueSummary    `json:"states"`    // what runs can hand on to each other
 	Operators  []OperatorSummary `json:"operators"` // by name
 	Parameters ParameterSummary  `json:"parameters"`
 	// MACs is the multiply-accumulates of one sample; nil where sizes of the inputs (other than the batch, which is
@@ -130,8 +131,13 @@ func (s *Summary) IntegerNodes() int {
 // values are integer operators.
 func (m *Model) Inspect() *Summary {
 	g, islands := computedForm(m.graph)
+	inputs, outputs := m.graph.Ports()
+	var states []*graph.Value
+	for _, state := range m.graph.States {
+		states = append(states, m.graph.Inputs[state.Input])
+	}
 	s := &Summary{
-		Path: m.path, FileBytes: m.size, Inputs: valueSummaries(m.graph.Inputs), Outputs: valueSummaries(m.graph.Outputs),
+		Path: m.path, FileBytes: m.size, Inputs: valueSummaries(inputs), Outputs: valueSummaries(outputs), States: valueSummaries(states),
 		Operators: []OperatorSummary{}, Nodes: []NodeSummary{}, Islands: []IslandSummary{}, Metadata: m.Metadata(),
 	}
 	if s.Metadata == nil {

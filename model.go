@@ -70,11 +70,17 @@ func valueInfo(v *graph.Value) ValueInfo {
 	return info
 }
 
-// Inputs describes what the model takes, in the file's order.
-func (m *Model) Inputs() []ValueInfo { return infos(m.graph.Inputs) }
+// Inputs describes what the model takes, in the file's order; states (see States) are not among them.
+func (m *Model) Inputs() []ValueInfo {
+	inputs, _ := m.graph.Ports()
+	return infos(inputs)
+}
 
-// Outputs describes what the model gives, in the file's order.
-func (m *Model) Outputs() []ValueInfo { return infos(m.graph.Outputs) }
+// Outputs describes what the model gives, in the file's order; states are not among them.
+func (m *Model) Outputs() []ValueInfo {
+	_, outputs := m.graph.Ports()
+	return infos(outputs)
+}
 
 func infos(vs []*graph.Value) []ValueInfo {
 	out := make([]ValueInfo, len(vs))

@@ -161,6 +161,9 @@ func readGraph(data []byte, fsys fs.FS, name string, o LoadOptions) (g *graph.Gr
 		}
 	}
 	if err == nil {
+		if err = restoreStates(g); err != nil {
+			return nil, nil, format.InFile(err, name)
+		}
 		err = o.cut(g, name)
 	}
 	return g, nil, err

@@ -81,8 +81,8 @@ type CalibrateOptions struct {
 }
 
 // Calibrate runs the samples through the model and collects statistics of every value that quantization may need, in
-// memory that does not grow with the number of samples. If ctx ends, it returns what it has together with ctx.Err(),
-// to be saved and resumed.
+// memory that does not grow with the number of samples. Every sample begins with the model's initial state, if it has one.
+// If ctx ends, it returns what it has together with ctx.Err(), to be saved and resumed.
 func (m *Model) Calibrate(ctx context.Context, s Samples, o CalibrateOptions) (*Ranges, error) {
 	g, err := m.floatGraph()
 	if err != nil {
@@ -103,17 +103,17 @@ func (m *Model) Calibrate(ctx context.Context, s Samples, o CalibrateOptions) (*
 		total := s.Len()
 		options.Progress = func(done int) { o.Progress(done, total) }
 	}
-	r, err := calibrate.Run(ctx, compile.Executor{Threads: 1}, g, points, calibrationSamples(ctx, s), options)
+	r, err := calibrate.Run(ctx, compile.Executor{Threads: 1}, g, points, calibrationSamples(ctx, g, s), options)
 	if r == nil {
 		return nil, err
 	}
 	return &Ranges{r}, err
 }
 
-func calibrationSamples(ctx context.Context, s Samples) iter.Seq2[calibrate.Sample, error] {
+func calibrationSamples(ctx context.Context, g *graph.Graph, s Samples) iter.Seq2[calibrate.Sample, error] {
 	return func(yield func(calibrate.Sample, error) bool) {
 		for sample, err := range s.All(ctx) {
-			if !yield(calibrate.Sample{ID: sample.ID, Inputs: sample.Inputs}, err) {
+			if !yield(calibrate.Sample{ID: sample.ID, Inputs: withInitialState(g, sample.Inputs)}, err) {
 				return
 			}
 		}

@@ -52,6 +52,9 @@ func (m *Model) Write(w io.Writer, o SaveOptions) error {
 	if a := m.arithmetic(); a != numeric.None && m.graph.Metadata[MetadataArithmetic] == "" {
 		m = m.WithMetadata(map[string]string{MetadataArithmetic: a.String()})
 	}
+	if text := statesText(m.graph); text != "" {
+		m = m.WithMetadata(map[string]string{MetadataStates: text})
+	}
 	switch o.Format {
 	case "", formatONNX:
 		// Without a wish, what another row of the arithmetic table rounds keeps its signedness.

@@ -59,7 +59,7 @@ func TestInspect(t *testing.T) {
 		}
 	}
 	v := decode(t, succeed(t, "inspect", q, "--json").stdout, "path", "file_bytes", "inputs", "outputs", "operators", "parameters",
-		"macs", "integer_macs", "quantized", "weight_quantization", "nodes", "islands", "metadata")
+		"macs", "integer_macs", "quantized", "states", "weight_quantization", "nodes", "islands", "metadata")
 	if v["quantized"] != true || v["macs"] != v["integer_macs"] || v["macs"] == 0.0 {
 		t.Errorf("quantized %v, macs %v, integer_macs %v", v["quantized"], v["macs"], v["integer_macs"])
 	}

@@ -56,6 +56,7 @@ func writeSummary(w io.Writer, m *octet.Model, s *octet.Summary, nodes bool) {
 	fmt.Fprintln(w)
 	writeValues(w, "inputs", m.Inputs(), s.Inputs)
 	writeValues(w, "outputs", m.Outputs(), s.Outputs)
+	writeValues(w, "states", m.States(), s.States)
 	p := s.Parameters
 	fmt.Fprintf(w, "parameters  %s: %s integer (%s), %s float (%s)\n", countText(p.Count),
 		countText(p.IntegerCount), bytesText(p.IntegerBytes), countText(p.FloatCount), bytesText(p.FloatBytes))

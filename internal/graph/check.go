@@ -68,6 +68,7 @@ func (g *Graph) Check() error {
 			bad("graph output %q is never produced", v.Name)
 		}
 	}
+	g.checkStates(bad)
 	for _, v := range g.Values() {
 		if err := v.Type.check(v.Const); err != nil {
 			bad("value %q: %w", v.Name, err)

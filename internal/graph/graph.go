@@ -92,6 +92,7 @@ type Graph struct {
 	Outputs  []*Value
 	Nodes    []*Node
 	Metadata map[string]string // travels with the model file; may be nil
+	States   []State           // what one run hands on to the next
 }
 
 // Clone copies the graph so that values and nodes of the copy can be changed. Operators and constants, which are
@@ -120,6 +121,7 @@ func (g *Graph) Clone() *Graph {
 		copied.Inputs, copied.Outputs = list(n.Inputs), list(n.Outputs)
 		c.Nodes[i] = &copied
 	}
+	c.States = slices.Clone(g.States)
 	if g.Metadata != nil {
 		c.Metadata = make(map[string]string, len(g.Metadata))
 		for k, v := range g.Metadata {

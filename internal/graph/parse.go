@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/octet-nn/octet/internal/numeric"
@@ -18,6 +19,7 @@ import (
 //	const "w" f32[64,3,3,3] = seed 7      floats in [−1, 1) or integers of their whole range, from a seed
 //	const "b" f32[64] = fill 0.5          one number everywhere
 //
+// as is what a state begins with.
 // A digest, which Text writes for large constants, cannot be read back. Errors name line and column; the first one of
 // every line is reported. The graph is not checked beyond its syntax and names: see Check.
 func Parse(text string, lookup func(name string) Operator) (*Graph, error) {
@@ -58,7 +60,7 @@ func (p *parser) statement() {
 	if p.end() || p.peek() == '#' {
 		return
 	}
-	switch word := p.keyword("graph", "metadata", "input", "const", "output"); word {
+	switch word := p.keyword("graph", "metadata", "input", "const", "output", "state"); word {
 	case "graph":
 		if p.named {
 			p.fail("the graph has a name already")
@@ -88,11 +90,34 @@ func (p *parser) statement() {
 		} else {
 			p.fail("an output must be a value")
 		}
+	case "state":
+		p.state()
 	default:
 		p.node()
 	}
 	if p.space(); !p.end() {
 		p.fail("unexpected %s", p.found())
+	}
+}
+
+// state is which input becomes which output from run to run, and what it begins with.
+func (p *parser) state() {
+	in := slices.Index(p.g.Inputs, p.reference())
+	if p.keyword("becomes") == "" {
+		p.fail("unexpected %s, want becomes", p.found())
+	}
+	next, out := p.reference(), -1
+	for i, v := range p.g.Outputs {
+		if v == next && !p.g.IsStateOutput(i) {
+			out = i
+		}
+	}
+	p.expect("=")
+	if p.err == nil && (in < 0 || out < 0) {
+		p.fail("a state is an input that becomes an output")
+	}
+	if p.err == nil {
+		p.g.States = append(p.g.States, State{in, out, p.constant(p.g.Inputs[in].Type)})
 	}
 }
 

@@ -36,6 +36,13 @@ func (g *Graph) Text() string {
 	for _, v := range g.Outputs {
 		fmt.Fprintf(&b, "output %s\n", reference(v))
 	}
+	for _, s := range g.States {
+		initial := constantText(s.Initial)
+		if !slices.ContainsFunc(s.Initial.Bytes(), func(b byte) bool { return b != 0 }) {
+			initial = "fill 0"
+		}
+		fmt.Fprintf(&b, "state %s becomes %s = %s\n", reference(g.Inputs[s.Input]), reference(g.Outputs[s.Output]), initial)
+	}
 	return b.String()
 }
 

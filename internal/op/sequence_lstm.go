@@ -15,9 +15,10 @@ import (
 //	i, f, o = sigmoid(W·x + R·h + b), g = tanh(W·x + R·h + b), c = clip(f·c + i·g), h = o·tanh(c).
 //
 // Operands: x [batch, steps, inputs]; the weights W of gates i, f, g, o [hidden, inputs]; R of the same [hidden, hidden];
-// b of the same [hidden]; the first h and c [batch, hidden], zeros if absent. The result is h of all steps. On codes, x,
-// weights and h are int8, and c, which then must be there, is int16 with a power of two as its scale: gates have 3
-// integer bits, and every step is rounded as the row of the node says (numeric.Recurrent).
+// b of the same [hidden]; the first h and c [batch, hidden], zeros if absent. The results are h of all steps and, if
+// wanted, the last h and c: another run that begins with them goes on where this one ended. On codes, x, weights and h
+// are int8, and c, which then must be there, is int16 with a power of two as its scale: gates have 3 integer bits, and
+// every step is rounded as the row of the node says (numeric.Recurrent).
 type SequenceLSTM struct {
 	CellClip  float32 // limit of c; 0 means none
 	TimeMajor bool    // steps come before the batch in x and the result
@@ -72,6 +73,8 @@ func (o *SequenceLSTM) Infer(c *Inference) error {
 		dtype = tensor.Invalid
 	}
 	c.SetOut(0, dtype, shape)
+	c.SetOut(1, dtype, graph.Shape{batch, w[0]})
+	c.SetOut(2, dtype, graph.Shape{batch, w[0]})
 	return nil
 }
 
@@ -132,6 +135,19 @@ func (o *SequenceLSTM) Evaluate(c *Evaluation) error {
 		}
 	})
 	c.SetFloats(0, s.shape, out)
+	narrow := func(wide []float64) []float32 {
+		values := make([]float32, len(wide))
+		for i, v := range wide {
+			values[i] = float32(v)
+		}
+		return values
+	}
+	if c.Wants(1) {
+		c.SetFloats(1, []int{s.batch, s.hidden}, narrow(h))
+	}
+	if c.Wants(2) {
+		c.SetFloats(2, []int{s.batch, s.hidden}, narrow(cell))
+	}
 	return nil
 }
 
@@ -214,6 +230,12 @@ func (o *SequenceLSTM) evaluateCodes(c *Evaluation) error {
 		copy(out[at*s.hidden:], next)
 	})
 	c.SetCodes(0, s.shape, out)
+	if c.Wants(1) {
+		c.SetCodes(1, []int{s.batch, s.hidden}, h)
+	}
+	if c.Wants(2) {
+		c.SetCodes(2, []int{s.batch, s.hidden}, cell)
+	}
 	return nil
 }
 

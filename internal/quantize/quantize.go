@@ -338,12 +338,12 @@ func (p *placement) quantizeDynamic() {
 	}
 }
 
-// quantizeEdges makes graph inputs and outputs codes where they are only converted from and to float.
+// quantizeEdges makes graph inputs and outputs codes where they are only converted from and to float. States stay float.
 func quantizeEdges(g *graph.Graph) {
 	index := g.Index()
 	drop := map[*graph.Node]bool{}
 	for i, v := range g.Inputs {
-		if u, ok := index.OnlyUse(v); ok && u.Node.Op.Type() == "Quantize" {
+		if u, ok := index.OnlyUse(v); ok && !g.IsStateInput(i) && u.Node.Op.Type() == "Quantize" {
 			codes := u.Node.Outputs[0]
 			name, origin := v.Name, v.Origin
 			codes.Name, codes.Origin = name, origin
@@ -352,7 +352,7 @@ func quantizeEdges(g *graph.Graph) {
 		}
 	}
 	for i, v := range g.Outputs {
-		if n := index.Producer(v); n != nil && n.Op.Type() == "Dequantize" && len(index.Uses(v)) == 0 && n.Inputs[0].Const == nil {
+		if n := index.Producer(v); n != nil && !g.IsStateOutput(i) && n.Op.Type() == "Dequantize" && len(index.Uses(v)) == 0 && n.Inputs[0].Const == nil {
 			codes := n.Inputs[0]
 			codes.Name, codes.Origin = v.Name, v.Origin
 			g.Outputs[i] = codes

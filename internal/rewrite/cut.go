@@ -40,10 +40,12 @@ func Cut(g *graph.Graph, inputs, outputs []string) error {
 	if err := errors.Join(problems...); err != nil {
 		return err
 	}
+	old, results := g.Ports()
 	if len(ends) > 0 {
-		g.Outputs = ends
+		results = ends
 	}
 	if len(starts) == 0 {
+		g.SetPorts(old, results)
 		g.RemoveDead()
 		return nil
 	}
@@ -57,8 +59,7 @@ func Cut(g *graph.Graph, inputs, outputs []string) error {
 			}
 		}
 	}
-	old := g.Inputs
-	g.Inputs = starts
+	g.SetPorts(starts, results)
 	for i, v := range g.Outputs { // an output is computed
 		if slices.Contains(starts, v) {
 			y := &graph.Value{Name: index.Fresh(v.Name + "_output"), Origin: v.Source(), Type: v.Type}

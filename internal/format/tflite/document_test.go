@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/tflite.md")
+var update = flag.Bool("update", false, "rewrite docs/tflite.md and testdata/state")
 
 const documentFile = "../../../docs/tflite.md"
 

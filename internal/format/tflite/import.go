@@ -56,6 +56,7 @@ func read(data []byte, o Options) (*graph.Graph, error) {
 	main := &m.subgraphs[0]
 	im := &importer{decoder: d, limits: limits, key: o.Arithmetic, data: data, model: m, main: main, names: map[string]int{},
 		values: make([]*graph.Value, len(main.tensors)), broken: map[int]error{}, produced: map[int]bool{},
+		resources: map[string]*stateRecord{}, handles: map[*graph.Value]*stateRecord{},
 		graph: &graph.Graph{Name: main.name}}
 	if im.facts, err = op.Infer(&graph.Graph{}); err != nil {
 		return nil, err
@@ -86,6 +87,9 @@ type importer struct {
 	produced   map[int]bool       // tensors that exist: inputs, constants, results so far
 	arithmetic numeric.Arithmetic // None: TFLite's own
 	variables  int                // bytes of state
+	states     []*stateRecord     // in the order in which they were first read
+	resources  map[string]*stateRecord
+	handles    map[*graph.Value]*stateRecord // results of VAR_HANDLE
 	problems   []error
 }
 
@@ -143,6 +147,7 @@ func (im *importer) run() {
 			im.graph.Outputs = append(im.graph.Outputs, v)
 		}
 	}
+	im.keepStates()
 }
 
 // metadata takes the texts that travel with the file.
@@ -363,10 +368,11 @@ func (im *importer) use(i int) (*graph.Value, error) {
 	r := &im.main.tensors[i]
 	n, ok := tensor.Count(r.shape)
 	if ok && (n == 0 || r.variable) && v.Type.DType != tensor.Invalid && v.Type.Shape != nil {
-		if im.variables += v.Type.DType.Bytes(n); n > maxVariables || im.variables > maxVariables {
-			return nil, fmt.Errorf("state takes more than %d MiB", maxVariables>>20)
+		zeros, err := im.zeros(v.Type.DType, r.shape)
+		if err != nil {
+			return nil, err
 		}
-		v.Const, im.produced[i] = tensor.New(v.Type.DType, r.shape...), true
+		v.Const, im.produced[i] = zeros, true
 		return v, nil
 	}
 	return nil, fmt.Errorf("no operator, input or constant provides tensor %d, %q", i, v.Name)
@@ -421,7 +427,7 @@ func (im *importer) operator(i int, r *operatorRecord) {
 	err := errUnknown
 	start := len(im.graph.Nodes)
 	if row.build != nil {
-		if len(c.out) == 0 || len(c.in) < row.inputs || slices.Contains(c.in[:row.inputs], nil) {
+		if len(c.out) == 0 && !silent[kind.name] || len(c.in) < row.inputs || slices.Contains(c.in[:row.inputs], nil) {
 			im.problem(r.at, where(), "has %d inputs and %d outputs, too few", len(c.in), len(c.out))
 			return
 		}
@@ -429,6 +435,11 @@ func (im *importer) operator(i int, r *operatorRecord) {
 	}
 	if errors.Is(err, errUnknown) {
 		im.graph.Nodes = im.graph.Nodes[:start]
+		for i, v := range c.in {
+			if im.handles[v] != nil {
+				c.in[i] = nil // no node of the graph makes handles
+			}
+		}
 		o := &op.Unknown{Domain: "tflite", Name: kind.name}
 		im.graph.Nodes = append(im.graph.Nodes, &graph.Node{Name: c.name(), Op: o, Inputs: c.in, Outputs: c.out})
 		return

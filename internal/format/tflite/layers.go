@@ -367,6 +367,7 @@ func sequenceLSTM(c *call) error {
 		}
 		n.Compute, n.Arithmetic = graph.Integer, c.arithmetic(x)
 	}
+	n.Outputs = append(n.Outputs, c.variable(states, "hidden"), c.variable(states+1, "cell"))
 	c.add(n)
 	return nil
 }

@@ -44,6 +44,10 @@ func operatorTable() map[key]row {
 			return &op.DepthToSpace{BlockSize: block, Layout: op.NHWC}
 		})},
 		{false, "UNIDIRECTIONAL_SEQUENCE_LSTM"}: {9, sequenceLSTM},
+		{false, "VAR_HANDLE"}:                   {0, varHandle},
+		{false, "READ_VARIABLE"}:                {1, readVariable},
+		{false, "ASSIGN_VARIABLE"}:              {2, assignVariable},
+		{false, "CALL_ONCE"}:                    {0, callOnce},
 		{false, "FAKE_QUANT"}:                   {1, fakeQuant},
 		{false, "QUANTIZE"}:                     {1, quantize},
 		{false, "DEQUANTIZE"}:                   {1, dequantize},
