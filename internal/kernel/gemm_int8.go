@@ -21,6 +21,8 @@ type gemmInt8Row struct {
 	both   bool // the tile multiplies either; tileInt8 says which
 	// requantizes says that the tile can turn its sums into codes; masks, also where there are fewer columns than NR.
 	requantizes, masks bool
+	// gemv says that there is a kernel for single rows.
+	gemv bool
 	// amx is what makes products which fitsAMX, if anything does; the tile is for the others.
 	amx amxKernel
 }
@@ -204,6 +206,10 @@ func (g *GemmInt8) Scratch() int { p := g.product(); return p.scratch() }
 
 // Run computes the pieces [start, end).
 func (g *GemmInt8) Run(out Destination, in []byte, start, end int, scratch []byte) {
+	if g.Rows == 1 && g.Weights.fitsGemv(&g.Epilogue) {
+		g.Weights.gemv(out, in, g.Signed, g.ZeroPoint, &g.Epilogue, start, end, scratch)
+		return
+	}
 	p := g.product()
 	p.run(out, in, start, end, scratch)
 }
@@ -230,6 +236,10 @@ func (c *ConvInt8) Scratch() int { p := c.product(); return p.scratch() }
 
 // Run computes the pieces [start, end).
 func (c *ConvInt8) Run(out Destination, in []byte, start, end int, scratch []byte) {
+	if c.Window.pixels() == 1 && c.Window.isPointwise() && c.Weights.fitsGemv(&c.Epilogue) {
+		c.Weights.gemv(out, in, c.Signed, c.ZeroPoint, &c.Epilogue, start, end, scratch)
+		return
+	}
 	p := c.product()
 	p.run(out, in, start, end, scratch)
 }

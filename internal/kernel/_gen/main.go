@@ -23,6 +23,7 @@ type target struct {
 
 var targets = []target{
 	{"product_int8_amd64", productInt8},
+	{"gemv_int8_amd64", gemvAVX512},
 	{"product_f32_amd64", productF32},
 	{"product_amx_amd64", productAMX},
 	{"product_arm64", productARM64},
