@@ -130,6 +130,7 @@ func (s *Summary) IntegerNodes() int {
 // Inspect sums up the model. Quantized models are shown as they compute: operators between dequantized and quantized
 // values are integer operators.
 func (m *Model) Inspect() *Summary {
+	defer m.keep()
 	g, islands := computedForm(m.graph)
 	inputs, outputs := m.graph.Ports()
 	var states []*graph.Value

@@ -23,7 +23,7 @@ func isCaffe(data []byte) bool { return caffe.IsStructure(data) || caffe.IsWeigh
 // readCaffe reads a Caffe network, of which data, in the file name, is one half. The other half is the file other of
 // otherFS; without a name it is the one beside the first with the same name, or the only one there is. size is that of
 // both files.
-func readCaffe(data []byte, fsys fs.FS, name string, otherFS fs.FS, other string, o LoadOptions) (g *graph.Graph, size int64, err error) {
+func readCaffe(data []byte, fsys *modelFiles, name string, otherFS fs.FS, other string, o LoadOptions) (g *graph.Graph, size int64, err error) {
 	isStructure := caffe.IsStructure(data)
 	ending := caffeStructure
 	if isStructure {
@@ -33,9 +33,9 @@ func readCaffe(data []byte, fsys fs.FS, name string, otherFS fs.FS, other string
 		if other, err = beside(fsys, name, ending); err != nil {
 			return nil, 0, err
 		}
-		otherFS = fsys
+		otherFS = fsys.FS
 	}
-	second, err := readModelFile(otherFS, other, o)
+	second, err := readModelFile(fsys, otherFS, other, o)
 	if err != nil {
 		return nil, 0, err
 	}

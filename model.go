@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime"
 	"slices"
 
 	"github.com/octet-nn/octet/internal/graph"
@@ -19,6 +20,10 @@ type Model struct {
 	size  int64  // bytes of the file; 0 for models made in memory
 	notes []string
 }
+
+// keep is called at the end of methods that look into constants: these may be parts of a mapped file, which is let go when
+// nobody can reach the model any more.
+func (m *Model) keep() { runtime.KeepAlive(m) }
 
 // Notes are what reading the file found out that its user should know: where a TensorFlow graph was cut, what was read in
 // another form.
@@ -127,6 +132,7 @@ func (m *Model) WithMetadata(texts map[string]string) *Model {
 // WithShapes is the model with the shapes of some inputs fixed. A −1 leaves a dimension as it is. Shapes that
 // contradict the model are reported all at once.
 func (m *Model) WithShapes(shapes map[string][]int) (*Model, error) {
+	defer m.keep()
 	g := m.graph.Clone()
 	problems := &ShapeError{}
 	for _, name := range slices.Sorted(maps.Keys(shapes)) {
@@ -193,6 +199,7 @@ func names(vs []*graph.Value) string {
 
 // WriteText writes the canonical text form: every value with its type, every node with its attributes.
 func (m *Model) WriteText(w io.Writer) error {
+	defer m.keep()
 	_, err := io.WriteString(w, m.graph.Text())
 	return err
 }

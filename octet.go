@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"github.com/octet-nn/octet/internal/format"
@@ -23,6 +24,7 @@ import (
 	"github.com/octet-nn/octet/internal/format/tensorflow"
 	"github.com/octet-nn/octet/internal/format/tflite"
 	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/mapped"
 	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/internal/rewrite"
@@ -43,12 +45,17 @@ type LoadOptions struct {
 	// TensorFlow writes it. Empty lists leave that side as the file has it; TensorFlow networks that decode sound or images
 	// start behind that (see Notes).
 	Inputs, Outputs []string
+
+	mapFrom int64 // size from which files are mapped; 0 means mapped.Threshold
 }
 
 const defaultMaxFileBytes = 4 << 30
 
 // Load reads a model file; its format is found by its content. Weights stay slices of the file's bytes. Errors are a
 // *FormatError where the file is not what it should be.
+//
+// Where the system can, files of 64 MiB and more are mapped, not read, for as long as the model is in use; a compiled
+// session no longer needs them. Such a file may be replaced, as Save does, but not written over or cut short meanwhile.
 func Load(path string, o LoadOptions) (*Model, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -83,7 +90,17 @@ func Read(fsys fs.FS, name string, o LoadOptions) (*Model, error) { return read(
 
 // read is Read with the weights in a file system of their own.
 func read(fsys fs.FS, name string, weights fs.FS, o LoadOptions) (*Model, error) {
-	data, err := readModelFile(fsys, name, o)
+	files := &modelFiles{FS: fsys, mapFrom: o.mapFrom}
+	m, err := readFrom(files, name, weights, o)
+	if err == nil && len(files.mapped) > 0 {
+		m.graph.Backing = files.mapped
+	}
+	runtime.KeepAlive(files)
+	return m, err
+}
+
+func readFrom(fsys *modelFiles, name string, weights fs.FS, o LoadOptions) (*Model, error) {
+	data, err := readModelFile(fsys, fsys.FS, name, o)
 	if err != nil {
 		return nil, err
 	}
@@ -125,8 +142,56 @@ func (o LoadOptions) cut(g *graph.Graph, name string) error {
 	return nil
 }
 
-// readModelFile reads a file of at most o.MaxFileBytes.
-func readModelFile(fsys fs.FS, name string, o LoadOptions) ([]byte, error) {
+// modelFiles are the files that one model is read from. Those that were mapped have to be kept as long as its graph.
+type modelFiles struct {
+	fs.FS
+	mapFrom int64
+	mapped  map[string]*mapped.File // by name in FS, or by the name of a weights file
+}
+
+// Map is the content of a file, without reading it; nil if it is small, or in a file system that is none of the system's.
+func (f *modelFiles) Map(name string) ([]byte, error) { return f.mapIn(f.FS, name) }
+
+func (f *modelFiles) mapIn(fsys fs.FS, name string) ([]byte, error) {
+	if m := f.mapped[name]; m != nil && fsys == f.FS {
+		return m.Bytes(), nil
+	}
+	least := f.mapFrom
+	if least == 0 {
+		least = mapped.Threshold
+	}
+	if info, err := fs.Stat(fsys, name); err != nil || !info.Mode().IsRegular() || info.Size() < least || info.Size() == 0 || !mapped.Supported {
+		return nil, err
+	}
+	opened, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer opened.Close()
+	file, ok := opened.(*os.File)
+	if !ok {
+		return nil, nil
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	m, err := mapped.Open(file, info.Size())
+	if err != nil {
+		return nil, err
+	}
+	if f.mapped == nil {
+		f.mapped = map[string]*mapped.File{}
+	}
+	if fsys != f.FS {
+		name = "weights/" + name
+	}
+	f.mapped[name] = m
+	return m.Bytes(), nil
+}
+
+// readModelFile reads or maps a file of at most o.MaxFileBytes, which may be in another file system than files' own.
+func readModelFile(files *modelFiles, fsys fs.FS, name string, o LoadOptions) ([]byte, error) {
 	limit := o.MaxFileBytes
 	if limit == 0 {
 		limit = defaultMaxFileBytes
@@ -138,7 +203,10 @@ func readModelFile(fsys fs.FS, name string, o LoadOptions) ([]byte, error) {
 	if info.Size() > limit {
 		return nil, fmt.Errorf("cannot load %s: it has %d bytes, the limit is %d (LoadOptions.MaxFileBytes)", name, info.Size(), limit)
 	}
-	data, err := fs.ReadFile(fsys, name)
+	data, err := files.mapIn(fsys, name)
+	if data == nil && err == nil {
+		data, err = fs.ReadFile(fsys, name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot load the model: %w", err)
 	}

@@ -84,6 +84,7 @@ type CalibrateOptions struct {
 // memory that does not grow with the number of samples. Every sample begins with the model's initial state, if it has one.
 // If ctx ends, it returns what it has together with ctx.Err(), to be saved and resumed.
 func (m *Model) Calibrate(ctx context.Context, s Samples, o CalibrateOptions) (*Ranges, error) {
+	defer m.keep()
 	g, err := m.floatGraph()
 	if err != nil {
 		return nil, err
@@ -303,6 +304,7 @@ func (r *QuantizeReport) Islands() []NodeDecision {
 
 // Quantize calibrates on the samples and returns the 8-bit model.
 func (m *Model) Quantize(ctx context.Context, s Samples, o QuantizeOptions) (*Model, *QuantizeReport, error) {
+	defer m.keep()
 	if o.Scheme == quantize.Dynamic.String() {
 		return m.QuantizeRanges(ctx, &Ranges{calibrate.NewRanges()}, o)
 	}
@@ -325,6 +327,7 @@ func (m *Model) Quantize(ctx context.Context, s Samples, o QuantizeOptions) (*Mo
 
 // QuantizeRanges returns the 8-bit model for ranges measured before.
 func (m *Model) QuantizeRanges(ctx context.Context, r *Ranges, o QuantizeOptions) (*Model, *QuantizeReport, error) {
+	defer m.keep()
 	options, err := o.resolve()
 	if err != nil {
 		return nil, nil, err

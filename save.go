@@ -49,6 +49,7 @@ func (m *Model) Save(path string, o SaveOptions) error {
 
 // Write writes the model as Save does; without a Format, as ONNX.
 func (m *Model) Write(w io.Writer, o SaveOptions) error {
+	defer m.keep()
 	if a := m.arithmetic(); a != numeric.None && m.graph.Metadata[MetadataArithmetic] == "" {
 		m = m.WithMetadata(map[string]string{MetadataArithmetic: a.String()})
 	}

@@ -39,6 +39,7 @@ type Session struct {
 // Compile makes the model ready to run: weights are packed for this machine, and the session never touches the file
 // again. Models with unknown operators fail with an *UnsupportedError that lists them all.
 func (m *Model) Compile(o CompileOptions) (*Session, error) {
+	defer m.keep()
 	s := &Session{graph: m.graph, inputs: m.Inputs(), outputs: m.Outputs(), ports: newPorts(m.graph, len(m.graph.Outputs))}
 	s.free.New = func() any { return s.NewState() }
 	if o.Reference {
@@ -59,8 +60,9 @@ func (m *Model) Compile(o CompileOptions) (*Session, error) {
 		return nil, err
 	}
 	s.compiled = c
+	s.graph = outline(m.graph)
 	all := c.Outputs()
-	s.ports = newPorts(m.graph, len(all))
+	s.ports = newPorts(s.graph, len(all))
 	s.outputs = nil
 	for _, at := range s.ports.outputs {
 		s.outputs = append(s.outputs, valueInfo(all[at]))

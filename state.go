@@ -73,6 +73,16 @@ func newPorts(g *graph.Graph, count int) ports {
 	return p
 }
 
+// outline is a graph without nodes: all that a compiled session needs to know of it, apart from the file that its constants
+// are parts of.
+func outline(g *graph.Graph) *graph.Graph {
+	o := &graph.Graph{Inputs: g.Inputs, Outputs: g.Outputs, States: slices.Clone(g.States)}
+	for i, s := range o.States {
+		o.States[i].Initial = s.Initial.Clone()
+	}
+	return o
+}
+
 // withState runs a session whose model has states: from st, or from the initial state if it is nil.
 func (s *Session) withState(ctx context.Context, in, out []*tensor.Tensor, st *State, o *runtime.RunOptions) error {
 	if len(in) != len(s.inputs) {

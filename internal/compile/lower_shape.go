@@ -80,7 +80,7 @@ func (c *planning) permutedView(x *place, perm []int) bool {
 	}
 	for i, n := range c.graph.Nodes[c.step+1:] {
 		for operand, read := range n.Inputs {
-			if read == v && (!c.program.takesViews[c.step+1+i] || operand == 0 && perm[len(perm)-1] != len(perm)-1) {
+			if read == v && (!c.program.takesViews[c.step+1+i] || c.late[c.step+1+i] || operand == 0 && perm[len(perm)-1] != len(perm)-1) {
 				return false
 			}
 		}
@@ -309,7 +309,7 @@ func padValue(n *graph.Node) (value []byte, ok bool) {
 		if v == nil {
 			return make([]byte, max(x.Type.DType.Bits()/8, 1)), true
 		}
-		return v.Const.Bytes(), v.Const.DType() == x.Type.DType
+		return slices.Clone(v.Const.Bytes()), v.Const.DType() == x.Type.DType
 	}
 	q, ok := codesOf(x)
 	if !ok {

@@ -26,6 +26,9 @@ const (
 // function is the row of a function of one operand.
 var function = []lowering{{float, lowerFunction}, {integer, lowerTable}}
 
+// bodies is the row of an operator with bodies.
+var bodies = []lowering{{float, lowerBodies}}
+
 // lowerings is, for each operator type, the ways to lower it, the first that suits a node being taken. An operator
 // without a row runs by its reference evaluation.
 var lowerings = map[string][]lowering{
@@ -89,6 +92,12 @@ var lowerings = map[string][]lowering{
 	"Tile":      {{float | integer, moving(tile)}},
 	"Transpose": {{float | integer, lowerTranspose}},
 	"Unsqueeze": {{float | integer, lowerView}},
+
+	// Bodies.
+	"FlexAttention": bodies,
+	"If":            bodies,
+	"Loop":          bodies,
+	"Scan":          bodies,
 
 	// Changes of representation.
 	"Cast":         {{float, lowerCast}},

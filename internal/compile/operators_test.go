@@ -154,7 +154,7 @@ func writeConformance(t *testing.T, b *bytes.Buffer) {
 	fmt.Fprintf(b, `
 ## ONNX conformance
 
-%d of the %d node tests of ONNX's own suite pass, read and interpreted, and again after being written and read back; with
+%d of the %d node tests of ONNX's own suite pass, interpreted, compiled, and interpreted again after being written and read back; with
 the simple tests it is %d of %d. ([The test](../internal/format/onnx/suite_test.go) renews these lists with -update.)
 The others, by cause:
 

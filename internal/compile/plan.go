@@ -19,6 +19,8 @@ type planner struct {
 	lastUse  map[*graph.Value]int
 	places   map[*graph.Value]*place
 	storages []*storage
+	late     []bool // by node: it is deferred
+	deferred deferred
 }
 
 // planning is a planner at work on one node.
@@ -40,6 +42,7 @@ func (p *program) Plan(shapes [][]int) (*runtime.Plan, error) {
 		return nil, err
 	}
 	needed := l.live()
+	l.findLate()
 	for _, v := range l.graph.Inputs {
 		plan.Inputs = append(plan.Inputs, runtime.Buffer{})
 		l.makePlace(v, -1)
@@ -48,9 +51,16 @@ func (p *program) Plan(shapes [][]int) (*runtime.Plan, error) {
 		if !needed[i] {
 			continue
 		}
+		if l.late[i] {
+			l.deferNode(i, n)
+			continue
+		}
 		if err := l.node(i, n); err != nil {
 			return nil, fmt.Errorf("%s: %w", n.Describe(), err)
 		}
+	}
+	if err := l.planDeferred(); err != nil {
+		return nil, err
 	}
 	outputs := make([]*place, len(l.graph.Outputs))
 	for i, v := range l.graph.Outputs {
@@ -180,7 +190,9 @@ func (l *planner) node(i int, n *graph.Node) error {
 	c := &planning{planner: l, node: n, step: i}
 	first := len(l.plan.Steps)
 	plan := l.program.kernels[i]
-	if plan == nil || !c.static() {
+	if _, bodied := n.Op.(op.Bodied); plan != nil && bodied {
+		// Its results may have any shape.
+	} else if plan == nil || !c.static() {
 		plan, c.reference = reference, true
 	} else if c.elements() == 0 { // nothing to compute
 		plan = nothing

@@ -132,26 +132,8 @@ func reference(c *planning) error {
 	for i := range out {
 		out[i] = c.out(i)
 	}
-	c.emit("reference", 0, func(m *runtime.Memory) runtime.Work {
-		fixed := make([]*tensor.Tensor, len(in))
-		for i, p := range in {
-			if p != nil && p.dynamic == 0 {
-				fixed[i] = p.tensor(m)
-			}
-		}
-		return runtime.Work{Call: func(ctx context.Context) error {
-			operands := append([]*tensor.Tensor{}, fixed...)
-			for i, p := range in {
-				if p != nil && p.dynamic > 0 {
-					operands[i] = m.Dynamic(p.buffer())
-				}
-			}
-			results, err := op.Evaluate(ctx, c.node, operands)
-			if err != nil {
-				return err
-			}
-			return c.deliver(m, out, results)
-		}}
+	c.emitCall("reference", in, out, func(ctx context.Context, _ *runtime.Memory, operands []*tensor.Tensor) ([]*tensor.Tensor, error) {
+		return op.Evaluate(ctx, c.node, operands)
 	})
 	return nil
 }

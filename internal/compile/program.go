@@ -53,7 +53,7 @@ func newProgram(g *graph.Graph, o Options) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{kernels: kernel.For(tier), packed: map[graph.Use]bool{}, views: map[*graph.Node]bool{}}
+	b := &builder{kernels: kernel.For(tier), packed: map[graph.Use]bool{}, views: map[*graph.Node]bool{}, maxBytes: p.maxBytes, compile: newProgram}
 	p.vector = b.kernels.Vector()
 	p.kernels = make([]prepared, len(p.graph.Nodes))
 	p.takesViews = make([]bool, len(p.graph.Nodes))
@@ -89,6 +89,9 @@ type builder struct {
 	kernels kernel.Set
 	packed  map[graph.Use]bool
 	views   map[*graph.Node]bool // see takeViews
+	// For the bodies of nodes: what compiles them, and how many bytes one run may take.
+	compile  func(g *graph.Graph, o Options) (*program, error)
+	maxBytes int
 }
 
 // choose finds the kernel for a node; nil if there is none.
@@ -136,4 +139,5 @@ func (b *builder) own(g *graph.Graph) {
 			v.Const = nil
 		}
 	}
+	g.Backing = nil
 }

@@ -93,6 +93,9 @@ type Graph struct {
 	Nodes    []*Node
 	Metadata map[string]string // travels with the model file; may be nil
 	States   []State           // what one run hands on to the next
+	// Backing is what constants are parts of, if that is no memory of Go's: a mapped file. It is valid as long as it is
+	// reachable, and copies of the graph share it.
+	Backing any
 }
 
 // Clone copies the graph so that values and nodes of the copy can be changed. Operators and constants, which are
@@ -115,7 +118,7 @@ func (g *Graph) Clone() *Graph {
 		}
 		return out
 	}
-	c := &Graph{Name: g.Name, Inputs: list(g.Inputs), Outputs: list(g.Outputs), Nodes: make([]*Node, len(g.Nodes))}
+	c := &Graph{Name: g.Name, Inputs: list(g.Inputs), Outputs: list(g.Outputs), Nodes: make([]*Node, len(g.Nodes)), Backing: g.Backing}
 	for i, n := range g.Nodes {
 		copied := *n
 		copied.Inputs, copied.Outputs = list(n.Inputs), list(n.Outputs)

@@ -5,6 +5,7 @@ package interp
 import (
 	"context"
 	"fmt"
+	"runtime"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/op"
@@ -51,6 +52,7 @@ type Runner struct {
 
 // Run evaluates all nodes and returns the outputs and kept values, by name.
 func (r *Runner) Run(ctx context.Context, inputs map[string]*tensor.Tensor) (map[string]*tensor.Tensor, error) {
+	defer runtime.KeepAlive(r.graph) // its constants may be parts of a mapped file
 	arranged, err := graph.Arrange(r.graph.Inputs, inputs)
 	if err != nil {
 		return nil, err

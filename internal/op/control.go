@@ -57,7 +57,7 @@ func (o *Loop) Bodies() []*graph.Graph { return []*graph.Graph{o.Body} }
 func (o *Scan) Bodies() []*graph.Graph { return []*graph.Graph{o.Body} }
 
 // inferBody is the types of a body's results when its inputs have the given types.
-func inferBody(body *graph.Graph, inputs []graph.Type) ([]graph.Type, error) {
+func (c *Inference) inferBody(body *graph.Graph, inputs []graph.Type) ([]graph.Type, error) {
 	if body == nil {
 		return nil, fmt.Errorf("it has no body")
 	}
@@ -72,7 +72,7 @@ func inferBody(body *graph.Graph, inputs []graph.Type) ([]graph.Type, error) {
 		}
 		g.Inputs[i].Type = merged
 	}
-	if _, err := Infer(g); err != nil {
+	if _, err := infer(g, c.facts.depth+1); err != nil {
 		return nil, err
 	}
 	types := make([]graph.Type, len(g.Outputs))
@@ -91,13 +91,31 @@ func inputTypes(c *Inference, first int) []graph.Type {
 	return types
 }
 
-// Infer states what both branches agree on.
+// Infer states what both branches agree on or, where the condition is known, what its branch gives.
 func (o *If) Infer(c *Inference) error {
-	then, err := inferBody(o.Then, inputTypes(c, 1))
+	inputs := inputTypes(c, 1)
+	if yes, ok := c.Ints(0); ok && len(yes) == 1 {
+		body := o.Else
+		if yes[0] != 0 {
+			body = o.Then
+		}
+		types, err := c.inferBody(body, inputs)
+		if err != nil {
+			return err
+		}
+		if len(types) < len(c.Node.Outputs) {
+			return fmt.Errorf("its branch has %d results, the node %d", len(types), len(c.Node.Outputs))
+		}
+		for i := range c.Node.Outputs {
+			c.SetOut(i, types[i].DType, types[i].Shape)
+		}
+		return nil
+	}
+	then, err := c.inferBody(o.Then, inputs)
 	if err != nil {
 		return err
 	}
-	otherwise, err := inferBody(o.Else, inputTypes(c, 1))
+	otherwise, err := c.inferBody(o.Else, inputs)
 	if err != nil {
 		return err
 	}
@@ -128,51 +146,120 @@ func commonShape(a, b graph.Shape) graph.Shape {
 	return shape
 }
 
-// Infer keeps element types; shapes of states may change from run to run.
-func (o *Loop) Infer(c *Inference) error {
-	if len(c.Node.Inputs) < 2+o.States || o.States < 0 {
-		return fmt.Errorf("%d operands are too few for %d states", len(c.Node.Inputs), o.States)
+// deepest is how deep loops may be nested for the shapes of their states to be followed: it takes several looks at a body.
+const deepest = 3
+
+// steady is the types of a body's results, of which those from the given index on are the next states. The shapes of the
+// states among the inputs are widened until every run that begins with such shapes ends with them.
+func (c *Inference) steady(body *graph.Graph, inputs []graph.Type, first, states, result int) ([]graph.Type, error) {
+	for look := 0; look < deepest && c.facts.depth < deepest; look++ {
+		results, err := c.inferBody(body, inputs)
+		if err != nil || len(results) < result+states {
+			break // perhaps of shapes that later runs do not have
+		}
+		changed := false
+		for i := range states {
+			t := &inputs[first+i]
+			common := commonShape(t.Shape, results[result+i].Shape)
+			if common == nil != (t.Shape == nil) || !slices.Equal(common, t.Shape) {
+				t.Shape, changed = common, true
+			}
+		}
+		if !changed {
+			return results, nil
+		}
+	}
+	for i := range states {
+		inputs[first+i].Shape = nil
+	}
+	return c.inferBody(body, inputs)
+}
+
+// bodyInputs is the types of the body's inputs in every run, but for shapes of states, which are those of the first run.
+func (o *Loop) bodyInputs(c *Inference) ([]graph.Type, error) {
+	if len(c.Node.Inputs) < 2+o.States || o.States < 0 || o.Body == nil {
+		return nil, fmt.Errorf("%d operands are too few for %d states", len(c.Node.Inputs), o.States)
 	}
 	types := []graph.Type{{DType: tensor.Int64, Shape: graph.Shape{}}, {DType: tensor.Bool, Shape: graph.Shape{}}}
-	for i, t := range inputTypes(c, 2) {
-		if i < o.States {
-			t.Shape = nil
-		}
-		types = append(types, t)
-	}
-	if o.Body != nil {
-		for i, v := range o.Body.Inputs[:min(2, len(o.Body.Inputs))] { // of rank 0 or 1, as the body has them
-			types[i].Shape = v.Type.Shape
+	for i, v := range o.Body.Inputs[:min(2, len(o.Body.Inputs))] { // of rank 0 or 1, as the body has them
+		if rank, ok := v.Type.Rank(); ok && rank == 1 {
+			types[i].Shape = graph.FixedShape(1)
 		}
 	}
-	results, err := inferBody(o.Body, types)
+	return append(types, inputTypes(c, 2)...), nil
+}
+
+// endless reports whether the condition that the body gives is always true or the one that it was given.
+func (o *Loop) endless() bool {
+	v := o.Body.Outputs[0]
+	for range o.Body.Nodes {
+		if v.Const != nil || v == o.Body.Inputs[1] {
+			break
+		}
+		i := slices.IndexFunc(o.Body.Nodes, func(n *graph.Node) bool { return slices.Contains(n.Outputs, v) })
+		if i < 0 || o.Body.Nodes[i].Op.Type() != "Identity" {
+			return false
+		}
+		v = o.Body.Nodes[i].Inputs[0]
+	}
+	if v.Const != nil {
+		ints, ok := constantInts(v.Const)
+		return ok && len(ints) == 1 && ints[0] != 0
+	}
+	return v == o.Body.Inputs[1]
+}
+
+// runs is how often the body runs, as far as that is known.
+func (o *Loop) runs(c *Inference) graph.Dim {
+	count, ok := c.Ints(0)
+	if !ok || len(count) != 1 || !o.endless() {
+		return graph.Dim{Size: graph.Unknown}
+	}
+	if c.Has(1) {
+		if goOn, ok := c.Ints(1); !ok || len(goOn) != 1 {
+			return graph.Dim{Size: graph.Unknown}
+		} else if goOn[0] == 0 {
+			count[0] = 0
+		}
+	}
+	return Literal(max(count[0], 0)).Dim()
+}
+
+// Infer follows the shapes of states as long as runs do not change them.
+func (o *Loop) Infer(c *Inference) error {
+	types, err := o.bodyInputs(c)
+	if err != nil {
+		return err
+	}
+	results, err := c.steady(o.Body, types, 2, o.States, 1)
 	if err != nil {
 		return err
 	}
 	if len(results) < 1+len(c.Node.Outputs) {
 		return fmt.Errorf("its body has %d results, too few for %d of the node", len(results), len(c.Node.Outputs))
 	}
+	runs := o.runs(c)
 	for i := range c.Node.Outputs {
 		t := results[1+i]
 		switch {
 		case i < o.States:
-			c.SetOut(i, t.DType, commonShape(t.Shape, c.In(2+i).Shape))
+			c.SetOut(i, t.DType, commonShape(t.Shape, types[2+i].Shape))
 		case t.Shape == nil:
 			c.SetOut(i, t.DType, nil)
 		default:
-			c.SetOut(i, t.DType, append(graph.Shape{{Size: graph.Unknown}}, t.Shape...))
+			c.SetOut(i, t.DType, append(graph.Shape{runs}, t.Shape...))
 		}
 	}
 	return nil
 }
 
-// Infer slices and stacks the shapes.
-func (o *Scan) Infer(c *Inference) error {
+// bodyInputs is the types of the body's inputs in every run, and how many runs there are.
+func (o *Scan) bodyInputs(c *Inference) ([]graph.Type, graph.Dim, error) {
+	steps := graph.Dim{Size: graph.Unknown}
 	if o.States < 0 || o.NumScanInputs < 1 || len(c.Node.Inputs) < o.States+o.NumScanInputs {
-		return fmt.Errorf("%d operands are too few for %d states and %d tensors", len(c.Node.Inputs), o.States, o.NumScanInputs)
+		return nil, steps, fmt.Errorf("%d operands are too few for %d states and %d tensors", len(c.Node.Inputs), o.States, o.NumScanInputs)
 	}
 	types := inputTypes(c, 0)
-	steps := graph.Dim{Size: graph.Unknown}
 	for i := range o.NumScanInputs {
 		t := &types[o.States+i]
 		if t.Shape == nil {
@@ -180,14 +267,23 @@ func (o *Scan) Infer(c *Inference) error {
 		}
 		axis, err := normalAxis(listed(o.ScanInputAxes, i), len(t.Shape))
 		if err != nil {
-			return err
+			return nil, steps, err
 		}
 		if t.Shape[axis].Known() || !steps.Known() {
 			steps = t.Shape[axis]
 		}
 		t.Shape = joinShapes(t.Shape[:axis], t.Shape[axis+1:])
 	}
-	results, err := inferBody(o.Body, types)
+	return types, steps, nil
+}
+
+// Infer slices and stacks the shapes.
+func (o *Scan) Infer(c *Inference) error {
+	types, steps, err := o.bodyInputs(c)
+	if err != nil {
+		return err
+	}
+	results, err := c.steady(o.Body, types, 0, o.States, 0)
 	if err != nil {
 		return err
 	}
@@ -196,7 +292,10 @@ func (o *Scan) Infer(c *Inference) error {
 	}
 	for i := range c.Node.Outputs {
 		t := results[i]
-		if i >= o.States && t.Shape != nil {
+		switch {
+		case i < o.States:
+			t.Shape = commonShape(t.Shape, types[i].Shape)
+		case t.Shape != nil:
 			axis, err := normalAxis(listed(o.ScanOutputAxes, i-o.States), len(t.Shape)+1)
 			if err != nil {
 				return err
@@ -208,6 +307,52 @@ func (o *Scan) Infer(c *Inference) error {
 	return nil
 }
 
+// BodyInput is what a body is given as one of its inputs in every run.
+type BodyInput struct {
+	Type     graph.Type   // its shape is nil where it may change from run to run
+	Constant *graph.Value // what the body reads of the graph around it, if that is constant
+}
+
+// BodyInputs is what the inputs of a node's bodies are, the same for all of them. Types of operands must have been
+// inferred.
+func BodyInputs(n *graph.Node) ([]BodyInput, error) {
+	c := &Inference{Node: n, facts: &Facts{data: map[*graph.Value][]Int{}}}
+	var types []graph.Type
+	var err error
+	var around int // operand of the node that the first of what bodies read around them is
+	switch o := n.Op.(type) {
+	case *If:
+		around = 1
+	case *FlexAttention:
+		types = []graph.Type{{DType: o.precision(c.In(0).DType)}}
+		around = 3
+	case *Loop:
+		if types, err = o.bodyInputs(c); err != nil {
+			return nil, err
+		}
+		_, err = c.steady(o.Body, types, 2, o.States, 1)
+		around, types = 2+o.States, types[:2+o.States]
+	case *Scan:
+		if types, _, err = o.bodyInputs(c); err != nil {
+			return nil, err
+		}
+		_, err = c.steady(o.Body, types, 0, o.States, 0)
+		around = o.States + o.NumScanInputs
+		types = types[:around]
+	default:
+		return nil, fmt.Errorf("%s has no bodies", n.Op.Type())
+	}
+	inputs := convert(types, func(t graph.Type) BodyInput { return BodyInput{Type: t} })
+	for _, v := range n.Inputs[min(around, len(n.Inputs)):] {
+		in := BodyInput{Type: v.Type}
+		if v.Const != nil {
+			in.Constant = v
+		}
+		inputs = append(inputs, in)
+	}
+	return inputs, err
+}
+
 // listed is entry i, 0 where the list has none.
 func listed(list []int, i int) int {
 	if i < len(list) {
@@ -215,6 +360,10 @@ func listed(list []int, i int) int {
 	}
 	return 0
 }
+
+// RunBody runs a graph, which is a body of the node that asks. Inputs and outputs are in the graph's order; those that are
+// returned must not change later.
+type RunBody func(ctx context.Context, body *graph.Graph, inputs []*tensor.Tensor) ([]*tensor.Tensor, error)
 
 // Run evaluates a graph node by node by the operators' definitions and returns its outputs. Inputs and outputs are in
 // the graph's order.
@@ -267,7 +416,7 @@ func (o *If) Evaluate(c *Evaluation) error {
 	if yes {
 		body = o.Then
 	}
-	results, err := Run(c.ctx, body, c.in[1:])
+	results, err := c.run(c.ctx, body, c.in[1:])
 	if err != nil {
 		return err
 	}
@@ -306,7 +455,7 @@ func (o *Loop) Evaluate(c *Evaluation) error {
 			return fmt.Errorf("it has neither a count nor a condition that can end it")
 		}
 		in := []*tensor.Tensor{scalarLike(o.Body.Inputs[0], tensor.Of([]int64{run})), scalarLike(o.Body.Inputs[1], tensor.Of([]bool{true}))}
-		results, err := Run(c.ctx, o.Body, append(append(in, states...), around...))
+		results, err := c.run(c.ctx, o.Body, append(append(in, states...), around...))
 		if err != nil {
 			return err
 		}
@@ -398,7 +547,7 @@ func (o *Scan) Evaluate(c *Evaluation) error {
 			}
 			in = append(in, sliceAt(t, axis, at))
 		}
-		results, err := Run(c.ctx, o.Body, append(in, around...))
+		results, err := c.run(c.ctx, o.Body, append(in, around...))
 		if err != nil {
 			return err
 		}
@@ -428,103 +577,4 @@ func sliceAt(t *tensor.Tensor, axis, at int) *tensor.Tensor {
 	shape := slices.Delete(slices.Clone(t.Shape()), axis, axis+1)
 	inner, size := product(t.Shape()[axis+1:]), t.Shape()[axis]
 	return pick(t, shape, func(i int) int { return (i/inner*size+at)*inner + i%inner })
-}
-
-// FlexAttention is attention whose scores and probabilities bodies may change (ONNX preview FlexAttention-1). Operands:
-// Q [batch, heads, length, size], K, V, then what the bodies read, all of it inputs of both; the first input of a body
-// is what it changes.
-type FlexAttention struct {
-	ScoreMod, ProbMod *graph.Graph
-	Scale             float32 // 0 means 1/√size
-	SoftmaxPrecision  OutputType
-}
-
-// Type is "FlexAttention".
-func (*FlexAttention) Type() string { return "FlexAttention" }
-
-// Bodies are those that there are.
-func (o *FlexAttention) Bodies() []*graph.Graph {
-	return slices.DeleteFunc([]*graph.Graph{o.ScoreMod, o.ProbMod}, func(g *graph.Graph) bool { return g == nil })
-}
-
-// Infer takes all but the last dimension from Q.
-func (o *FlexAttention) Infer(c *Inference) error {
-	q, ok1 := c.In(0).Rank()
-	v, ok2 := c.In(2).Rank()
-	if !ok1 || !ok2 {
-		c.SetOut(0, c.In(0).DType, nil)
-		return nil
-	}
-	if q != 4 || v != 4 {
-		return fmt.Errorf("operands have %d and %d dimensions, wants 4", q, v)
-	}
-	c.SetOut(0, c.In(0).DType, joinShapes(c.In(0).Shape[:3], c.In(2).Shape[3:]))
-	return nil
-}
-
-// Evaluate runs the bodies between the steps of Attention.
-func (o *FlexAttention) Evaluate(c *Evaluation) error {
-	if err := c.require(3); err != nil {
-		return err
-	}
-	if err := wantFloats(c, 0, 1, 2); err != nil {
-		return err
-	}
-	var operands [3]*heads
-	for i := range operands {
-		h, err := readHeads(c, i, 0)
-		if err != nil {
-			return err
-		}
-		operands[i] = h
-	}
-	q, k, v := operands[0], operands[1], operands[2]
-	if k.batch != q.batch || v.batch != q.batch || k.size != q.size || v.length != k.length || v.heads != k.heads || k.heads == 0 || q.heads%k.heads != 0 {
-		return fmt.Errorf("Q %v, K %v and V %v do not fit each other", q.shape(), k.shape(), v.shape())
-	}
-	precision := o.SoftmaxPrecision.DType
-	if precision == tensor.Invalid {
-		if precision = c.In(0).DType(); precision != tensor.Float64 {
-			precision = tensor.Float32
-		}
-	}
-	plain := &Attention{Scale: o.Scale, LeftWindowSize: -1, RightWindowSize: -1}
-	_, scores := plain.attend(q, k, v, func(int, int, int, int) float64 { return 0 })
-	shape := []int{q.batch, q.heads, q.length, k.length}
-	change := func(body *graph.Graph, values []float64) ([]float64, error) {
-		if body == nil {
-			return values, nil
-		}
-		results, err := Run(c.ctx, body, append([]*tensor.Tensor{FromFloat64s(precision, shape, values)}, c.in[3:]...))
-		if err != nil {
-			return nil, err
-		}
-		if len(results) != 1 || results[0].Len() != len(values) || !results[0].DType().IsFloat() {
-			return nil, fmt.Errorf("a body made %v of scores %v", results, shape)
-		}
-		return slices.Clone(Float64s(results[0])), nil
-	}
-	scores, err := change(o.ScoreMod, scores)
-	if err != nil {
-		return err
-	}
-	for i := 0; i < len(scores); i += k.length {
-		softmaxRow(scores[i : i+k.length])
-	}
-	if scores, err = change(o.ProbMod, scores); err != nil {
-		return err
-	}
-	y := make([]float64, 0, q.batch*q.heads*q.length*v.size)
-	for i := range q.batch * q.heads * q.length {
-		b, h := i/q.length/q.heads, i/q.length%q.heads
-		for d := range v.size {
-			sum := 0.0
-			for j := range k.length {
-				sum += scores[i*k.length+j] * v.row(b, h/(q.heads/k.heads), j)[d]
-			}
-			y = append(y, sum)
-		}
-	}
-	c.Set(0, FromFloat64s(c.In(0).DType(), []int{q.batch, q.heads, q.length, v.size}, y))
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 type Evaluation struct {
 	Node *graph.Node
 	ctx  context.Context // for operators that run bodies
+	run  RunBody
 	in   []*tensor.Tensor
 	out  []*tensor.Tensor
 }
@@ -20,6 +21,11 @@ type Evaluation struct {
 // Evaluate computes one node from its operands (nil where absent). It returns one tensor per output; those that the
 // node does not want may be nil.
 func Evaluate(ctx context.Context, n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
+	return EvaluateWith(ctx, n, in, Run)
+}
+
+// EvaluateWith is Evaluate in which the bodies of the node are run by another function, perhaps one that has them compiled.
+func EvaluateWith(ctx context.Context, n *graph.Node, in []*tensor.Tensor, run RunBody) ([]*tensor.Tensor, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -27,7 +33,7 @@ func Evaluate(ctx context.Context, n *graph.Node, in []*tensor.Tensor) ([]*tenso
 	if !ok {
 		return nil, fmt.Errorf("%s: operator has no definition", n.Describe())
 	}
-	c := &Evaluation{Node: n, ctx: ctx, in: in, out: make([]*tensor.Tensor, len(n.Outputs))}
+	c := &Evaluation{Node: n, ctx: ctx, run: run, in: in, out: make([]*tensor.Tensor, len(n.Outputs))}
 	if err := o.Evaluate(c); err != nil {
 		return nil, fmt.Errorf("%s: %w", n.Describe(), err)
 	}

@@ -14,7 +14,8 @@ const maxData = 1024
 // Facts is what inference knows of values beyond their types: integer values (shapes, axes, bounds) that are constant
 // or follow from the shapes of others, possibly with symbolic entries.
 type Facts struct {
-	data map[*graph.Value][]Int
+	data  map[*graph.Value][]Int
+	depth int // of the graph: how many nodes it is a body within
 }
 
 // Int is an integer that inference may know: a constant, or an unknown that is the size of a named dimension.
@@ -71,8 +72,10 @@ func constantInts(t *tensor.Tensor) ([]int64, bool) {
 // Infer runs inference over the whole graph, in order, writing the types of node outputs in place. Types that are
 // declared and that inference cannot improve are kept; quantization of outputs is never changed. All contradictions
 // are reported at once, each with its node.
-func Infer(g *graph.Graph) (*Facts, error) {
-	facts := &Facts{map[*graph.Value][]Int{}}
+func Infer(g *graph.Graph) (*Facts, error) { return infer(g, 0) }
+
+func infer(g *graph.Graph, depth int) (*Facts, error) {
+	facts := &Facts{map[*graph.Value][]Int{}, depth}
 	var problems []error
 	for _, n := range g.Nodes {
 		if err := facts.Node(n); err != nil {

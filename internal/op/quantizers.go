@@ -165,7 +165,7 @@ func (o *FakeQuantize) Quant(n *graph.Node) (*graph.Quant, bool) {
 	if scale == nil || scale.Const == nil || !scale.Const.DType().IsFloat() || zero != nil && zero.Const == nil {
 		return nil, false
 	}
-	q := &graph.Quant{Scale: Float32s(scale.Const), Axis: o.Axis, Block: o.Block, Narrow: o.Narrow}
+	q := &graph.Quant{Scale: slices.Clone(Float32s(scale.Const)), Axis: o.Axis, Block: o.Block, Narrow: o.Narrow}
 	if rank, ok := n.Inputs[0].Type.Rank(); ok && q.Axis < 0 {
 		q.Axis += rank
 	}

@@ -304,7 +304,7 @@ func actualShape(c *Evaluation) ([]int, error) {
 			n.Inputs[i] = &graph.Value{Type: graph.TypeOf(t), Const: t}
 		}
 	}
-	inference := &Inference{Node: n, facts: &Facts{map[*graph.Value][]Int{}}, out: make([]graph.Type, 1), data: make([][]Int, 1)}
+	inference := &Inference{Node: n, facts: &Facts{data: map[*graph.Value][]Int{}}, out: make([]graph.Type, 1), data: make([][]Int, 1)}
 	if err := c.Node.Op.(Operator).Infer(inference); err != nil {
 		return nil, err
 	}

@@ -19,7 +19,8 @@ func Widen(g *graph.Graph) error {
 		return nil
 	}
 	index := g.Index()
-	outer := map[*graph.Value]bool{} // values that keep 16 bits
+	outer := map[*graph.Value]bool{}          // values that keep 16 bits
+	narrow := map[*graph.Value]*graph.Value{} // inputs, by what they are widened to
 	var first []*graph.Node
 	for _, v := range g.Inputs {
 		if !half(v.Type.DType) {
@@ -28,6 +29,7 @@ func Widen(g *graph.Graph) error {
 		outer[v] = true
 		wide := &graph.Value{Name: index.Fresh(v.Name + "_f32"), Origin: v.Source(), Type: v.Type}
 		wide.Type.DType = tensor.Float32
+		narrow[wide] = v
 		g.ReplaceUses(v, wide)
 		for i, o := range g.Outputs {
 			if o == wide {
@@ -61,7 +63,12 @@ func Widen(g *graph.Graph) error {
 			n.Op = &op.ConstantOfShape{Fill: widened(c.Fill)}
 		}
 	}
-	g.Nodes = append(append(first, g.Nodes...), last...)
+	nodes := first
+	for _, n := range g.Nodes {
+		before, after := keepAroundBodies(n, index, half, outer, narrow)
+		nodes = append(append(append(nodes, before...), n), after...)
+	}
+	g.Nodes = append(nodes, last...)
 	for _, v := range g.Values() {
 		if !half(v.Type.DType) || outer[v] {
 			continue
@@ -73,6 +80,44 @@ func Widen(g *graph.Graph) error {
 	}
 	_, err := op.Infer(g)
 	return err
+}
+
+// keepAroundBodies leaves the operands and results of a node with bodies what they are, because bodies keep their types:
+// it returns the casts before and after the node. What they cast from and to is marked as values that keep 16 bits; inputs
+// of the graph, given by what they are widened to, are read as they are.
+func keepAroundBodies(n *graph.Node, index *graph.Index, half func(tensor.DType) bool, outer map[*graph.Value]bool, inputs map[*graph.Value]*graph.Value) (before, after []*graph.Node) {
+	if _, ok := n.Op.(op.Bodied); !ok {
+		return nil, nil
+	}
+	for i, v := range n.Inputs {
+		if input := inputs[v]; input != nil {
+			n.Inputs[i] = input
+			continue
+		}
+		if v == nil || !half(v.Type.DType) || outer[v] {
+			continue
+		}
+		narrow := &graph.Value{Name: index.Fresh(v.Name + "_narrow"), Type: v.Type}
+		outer[narrow] = true
+		before = append(before, &graph.Node{
+			Name: n.Name + "/narrow", Op: &op.Cast{To: op.OutputType{DType: v.Type.DType}},
+			Inputs: []*graph.Value{v}, Outputs: []*graph.Value{narrow},
+		})
+		n.Inputs[i] = narrow
+	}
+	for i, v := range n.Outputs {
+		if v == nil || !half(v.Type.DType) || outer[v] {
+			continue
+		}
+		narrow := &graph.Value{Name: index.Fresh(v.Name + "_narrow"), Type: v.Type}
+		outer[narrow] = true
+		n.Outputs[i] = narrow
+		after = append(after, &graph.Node{
+			Name: n.Name + "/widen", Op: &op.Cast{To: op.OutputType{DType: tensor.Float32}},
+			Inputs: []*graph.Value{narrow}, Outputs: []*graph.Value{v},
+		})
+	}
+	return before, after
 }
 
 func widened(t *tensor.Tensor) *tensor.Tensor {

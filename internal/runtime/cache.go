@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/tensor"
 )
 
@@ -23,6 +24,30 @@ type planEntry struct {
 
 	mu   sync.Mutex
 	free []*arena
+}
+
+// entry finds or makes the plan for the inputs of a program after checking them against what it declares.
+func (c *planCache) entry(program Program, declared []*graph.Value, in []*tensor.Tensor) (*planEntry, error) {
+	// Shapes in the cache have been checked; element types are not part of its key.
+	if len(in) == len(declared) && !slices.Contains(in, nil) {
+		if e := c.find(in); e != nil && sameElements(declared, in) {
+			return e, e.prepare(program)
+		}
+	}
+	if err := graph.CheckInputs(declared, in); err != nil {
+		return nil, err
+	}
+	e := c.add(in)
+	return e, e.prepare(program)
+}
+
+func sameElements(declared []*graph.Value, in []*tensor.Tensor) bool {
+	for i, v := range declared {
+		if v.Type.DType != in[i].DType() {
+			return false
+		}
+	}
+	return true
 }
 
 // find returns the entry for inputs of these shapes, without allocating where there is one; nil if there is none.

@@ -45,6 +45,7 @@ type Memory struct {
 	stride  int // bytes of scratch space per worker
 	workers int
 	dynamic []*tensor.Tensor
+	crew    crew // of the run that has the memory now
 }
 
 // newMemory allocates what a plan needs for the given number of workers.

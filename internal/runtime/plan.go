@@ -8,6 +8,8 @@ package runtime
 
 import (
 	"context"
+	"sync/atomic"
+	"time"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/tensor"
@@ -91,12 +93,13 @@ func (p *Plan) References() int {
 type arena struct {
 	memory *Memory
 	inputs []*tensor.Tensor // views of the input buffers
+	steps  []Step           // the plan's
 	work   []Work
 }
 
 func newArena(p *Plan, workers int) *arena {
 	m := newMemory(p, workers)
-	a := &arena{memory: m, inputs: make([]*tensor.Tensor, len(p.Inputs)), work: make([]Work, len(p.Steps))}
+	a := &arena{memory: m, inputs: make([]*tensor.Tensor, len(p.Inputs)), steps: p.Steps, work: make([]Work, len(p.Steps))}
 	for i, b := range p.Inputs {
 		a.inputs[i] = m.Tensor(b)
 	}
@@ -104,4 +107,47 @@ func newArena(p *Plan, workers int) *arena {
 		a.work[i] = p.Steps[i].Bind(m)
 	}
 	return a
+}
+
+// crew is who computes a run: the workers, if the run has them, and who counts.
+type crew struct {
+	pool       *Pool
+	shared     bool // the run has the workers to itself
+	references *atomic.Int64
+}
+
+// execute runs the steps of the plan.
+func (a *arena) execute(ctx context.Context, c crew, profile *Profile) error {
+	a.memory.crew = c
+	for i := range a.work {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var begin time.Time
+		if profile != nil {
+			begin = time.Now()
+		}
+		w, step := &a.work[i], &a.steps[i]
+		if w.Prepare != nil {
+			w.Prepare()
+		}
+		switch {
+		case w.Call != nil:
+			if err := w.Call(ctx); err != nil {
+				return err
+			}
+			if step.Reference {
+				c.references.Add(1)
+			}
+		case c.shared && w.Tasks > 1 && !step.Small:
+			c.pool.Do(w.Tasks, w.Run)
+		case w.Tasks > 0:
+			w.Run(0, w.Tasks, 0)
+		}
+		if profile != nil {
+			profile.Steps[i].Runs++
+			profile.Steps[i].Total += time.Since(begin)
+		}
+	}
+	return nil
 }

@@ -33,7 +33,7 @@ type Session struct {
 	outputs    []*graph.Value
 	pool       *Pool
 	plans      planCache
-	references atomic.Int64
+	references *atomic.Int64 // apart: arenas refer to it, and must not keep the session
 
 	running sync.RWMutex // held for reading by runs
 	closed  bool
@@ -55,6 +55,8 @@ func NewSession(program Program, o Options) *Session {
 		outputs: program.Outputs(),
 		pool:    NewPool(threads),
 		plans:   planCache{limit: plans},
+
+		references: new(atomic.Int64),
 	}
 	runtime.AddCleanup(s, (*Pool).Close, s.pool)
 	return s
@@ -80,7 +82,7 @@ func (s *Session) Plan(inputs []*tensor.Tensor) (*Plan, error) {
 	if s.closed {
 		return nil, ErrClosed
 	}
-	e, err := s.entry(inputs)
+	e, err := s.plans.entry(s.program, s.inputs, inputs)
 	if err != nil {
 		return nil, err
 	}
@@ -159,37 +161,13 @@ func (s *Session) RunInto(ctx context.Context, in, out []*tensor.Tensor, o *RunO
 	return s.run(ctx, in, out, o)
 }
 
-// entry finds or makes the plan for the inputs after checking them.
-func (s *Session) entry(in []*tensor.Tensor) (*planEntry, error) {
-	// Shapes in the cache have been checked; element types are not part of its key.
-	if len(in) == len(s.inputs) && !slices.Contains(in, nil) {
-		if e := s.plans.find(in); e != nil && s.sameElements(in) {
-			return e, e.prepare(s.program)
-		}
-	}
-	if err := graph.CheckInputs(s.inputs, in); err != nil {
-		return nil, err
-	}
-	e := s.plans.add(in)
-	return e, e.prepare(s.program)
-}
-
-func (s *Session) sameElements(in []*tensor.Tensor) bool {
-	for i, v := range s.inputs {
-		if v.Type.DType != in[i].DType() {
-			return false
-		}
-	}
-	return true
-}
-
 func (s *Session) run(ctx context.Context, in, out []*tensor.Tensor, o *RunOptions) error {
 	s.running.RLock()
 	defer s.running.RUnlock()
 	if s.closed {
 		return ErrClosed
 	}
-	e, err := s.entry(in)
+	e, err := s.plans.entry(s.program, s.inputs, in)
 	if err != nil {
 		return err
 	}
@@ -209,7 +187,12 @@ func (s *Session) run(ctx context.Context, in, out []*tensor.Tensor, o *RunOptio
 	for i, t := range in {
 		copy(a.inputs[i].Bytes(), t.Bytes())
 	}
-	if err := s.execute(ctx, e.plan, a, profile); err != nil {
+	shared := s.pool.Acquire()
+	err = a.execute(ctx, crew{s.pool, shared, s.references}, profile)
+	if shared {
+		s.pool.Release()
+	}
+	if err != nil {
 		return err
 	}
 	if err := s.deliver(e.plan, a, out); err != nil {
@@ -218,45 +201,6 @@ func (s *Session) run(ctx context.Context, in, out []*tensor.Tensor, o *RunOptio
 	if profile != nil {
 		profile.Runs++
 		profile.Total += time.Since(begin)
-	}
-	return nil
-}
-
-// execute runs the steps, on the worker pool if no other run has it.
-func (s *Session) execute(ctx context.Context, plan *Plan, a *arena, profile *Profile) error {
-	shared := s.pool.Acquire()
-	if shared {
-		defer s.pool.Release()
-	}
-	for i := range a.work {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		var begin time.Time
-		if profile != nil {
-			begin = time.Now()
-		}
-		w := &a.work[i]
-		if w.Prepare != nil {
-			w.Prepare()
-		}
-		switch {
-		case w.Call != nil:
-			if err := w.Call(ctx); err != nil {
-				return err
-			}
-			if plan.Steps[i].Reference {
-				s.references.Add(1)
-			}
-		case shared && w.Tasks > 1 && !plan.Steps[i].Small:
-			s.pool.Do(w.Tasks, w.Run)
-		case w.Tasks > 0:
-			w.Run(0, w.Tasks, 0)
-		}
-		if profile != nil {
-			profile.Steps[i].Runs++
-			profile.Steps[i].Total += time.Since(begin)
-		}
 	}
 	return nil
 }

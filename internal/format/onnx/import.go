@@ -26,6 +26,13 @@ type Options struct {
 	Limits   Limits
 }
 
+// Mapper is implemented by folders whose files need not be read: constants are parts of what Map returns.
+type Mapper interface {
+	fs.FS
+	// Map is the whole content of a file; nil if it is better read.
+	Map(name string) ([]byte, error)
+}
+
 const maxOpset = 28
 
 // IsONNX reports whether data looks like an ONNX model: a protobuf message with an IR version and a graph.

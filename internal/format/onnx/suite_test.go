@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/octet-nn/octet/internal/compile"
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/interp"
 	"github.com/octet-nn/octet/internal/op"
@@ -59,7 +60,7 @@ func TestConformance(t *testing.T) {
 		if files["model.onnx"] == nil {
 			continue
 		}
-		if operator, err := runCase(t, files, false); err != nil {
+		if operator, err := runCase(t, files, asRead); err != nil {
 			failures[operator] = append(failures[operator], fmt.Sprintf("%s: %.200v", path.Base(name), err))
 			if causes[operator] == "" {
 				t.Errorf("%s (%s) does not pass, and the list of causes does not say why: %v", name, operator, err)
@@ -102,7 +103,21 @@ func TestConformanceWritten(t *testing.T) {
 		if strings.Contains(name, "_flexattention") && !strings.HasSuffix(name, "_expanded") {
 			continue // a preview operator is not written
 		}
-		if operator, err := runCase(t, cases[name], true); err != nil {
+		if operator, err := runCase(t, cases[name], rewritten); err != nil {
+			t.Errorf("%s (%s): %v", name, operator, err)
+		}
+	}
+}
+
+// TestConformanceCompiled runs the tests of the checked-in list compiled.
+func TestConformanceCompiled(t *testing.T) {
+	cases := readCases(t, testdata.Shared(t, "golden", "onnx_backend_tests_6be0677.tar.gz"))
+	list, err := os.ReadFile(passingFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(string(list)) {
+		if operator, err := runCase(t, cases[name], compiled); err != nil {
 			t.Errorf("%s (%s): %v", name, operator, err)
 		}
 	}
@@ -155,9 +170,15 @@ func readCases(t *testing.T, archive string) map[string]map[string][]byte {
 	}
 }
 
-// runCase runs the first data set of a test, with the model written and read again if asked. The operator is what
-// failures are listed by.
-func runCase(t *testing.T, files map[string][]byte, written bool) (operator string, err error) {
+// How a model of the suite is run.
+const (
+	asRead    = iota // interpreted
+	rewritten        // written, read again and interpreted
+	compiled
+)
+
+// runCase runs the first data set of a test. The operator is what failures are listed by.
+func runCase(t *testing.T, files map[string][]byte, how int) (operator string, err error) {
 	operator = "(unread)"
 	defer func() {
 		if p := recover(); p != nil {
@@ -176,7 +197,7 @@ func runCase(t *testing.T, files map[string][]byte, written bool) (operator stri
 	if err := op.CheckSupported(g); err != nil {
 		return operator, errors.New("unknown operator")
 	}
-	if written {
+	if how == rewritten {
 		var file bytes.Buffer
 		if err := Write(&file, g, WriteOptions{}); err != nil {
 			return operator, fmt.Errorf("write: %w", err)
@@ -185,7 +206,11 @@ func runCase(t *testing.T, files map[string][]byte, written bool) (operator stri
 			return operator, fmt.Errorf("read what was written: %w", err)
 		}
 	}
-	runner, err := interp.Executor{}.Prepare(g, nil)
+	var executor graph.Executor = interp.Executor{}
+	if how == compiled {
+		executor = compile.Executor{Threads: 1}
+	}
+	runner, err := executor.Prepare(g, nil)
 	if err != nil {
 		return operator, err
 	}

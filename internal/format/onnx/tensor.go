@@ -104,6 +104,18 @@ func (t *tensorProto) readExternal(o *Options, size int) ([]byte, error) {
 	if o.External == nil {
 		return nil, fmt.Errorf("file %q is needed but the model was read without its folder", name)
 	}
+	if m, ok := o.External.(Mapper); ok {
+		data, err := m.Map(name)
+		if err != nil {
+			return nil, fmt.Errorf("map: %w", err)
+		}
+		if data != nil {
+			if offset > int64(len(data)) || int64(size) > int64(len(data))-offset {
+				return nil, fmt.Errorf("file %q has %d bytes, too few for %d at %d", name, len(data), size, offset)
+			}
+			return slices.Clip(data[offset:][:size]), nil
+		}
+	}
 	f, err := o.External.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
