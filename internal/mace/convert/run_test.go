@@ -2,7 +2,6 @@ package convert_test
 
 import (
 	"bytes"
-	"flag"
 	"maps"
 	"math"
 	"os"
@@ -19,21 +18,14 @@ import (
 	"github.com/octet-nn/octet/tensor"
 )
 
-var models = flag.Bool("models", false, "run every input of the models in the shared folder, not only a few")
-
-// inputs are the sample's inputs in an archive, by name without the name of the tensor; a few unless all are wanted.
-func (s sample) inputs(t testing.TB, archive string, few int) map[string]*tensor.Tensor {
+// inputs are the sample's inputs in an archive, by name without the name of the tensor.
+func (s sample) inputs(t testing.TB, archive string) map[string]*tensor.Tensor {
 	t.Helper()
-	files := unzip(t, s.path(t, archive))
-	names := slices.Sorted(maps.Keys(files))
-	if !*models && len(names) > few {
-		names = names[:few]
-	}
 	inputs := map[string]*tensor.Tensor{}
-	for _, name := range names {
+	for name, data := range unzip(t, s.path(t, archive)) {
 		x := tensor.New(tensor.Float32, 1, s.size, s.size, 3)
-		if copy(x.Bytes(), files[name]) != len(files[name]) {
-			t.Fatalf("%s has %d bytes", name, len(files[name]))
+		if copy(x.Bytes(), data) != len(data) {
+			t.Fatalf("%s has %d bytes", name, len(data))
 		}
 		inputs[strings.TrimPrefix(name, s.input)] = x
 	}
@@ -82,12 +74,12 @@ func TestOutputsAreMACEs(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				few, interpreted := 100, 2
+				interpreted := 2
 				if s.size > 100 {
-					few, interpreted = 3, 0
+					interpreted = 0
 				}
 				equal, all, worst := 0, 0, 0.
-				inputs := s.inputs(t, "inputs.zip", few)
+				inputs := s.inputs(t, "inputs.zip")
 				for i, suffix := range slices.Sorted(maps.Keys(inputs)) {
 					want := outputs["eval_"+s.prefix+"_quant_"+setting.name+"/"+s.output+suffix]
 					if want == nil {
@@ -149,7 +141,7 @@ func TestFloatRangesAreMACEs(t *testing.T) {
 				t.Fatal(err)
 			}
 			compared, worst := 0, 0.
-			for suffix, x := range s.inputs(t, "calib_inputs.zip", 3) {
+			for suffix, x := range s.inputs(t, "calib_inputs.zip") {
 				out, err := r.Run(t.Context(), map[string]*tensor.Tensor{s.input: x})
 				if err != nil {
 					t.Fatal(err)
@@ -183,12 +175,12 @@ func TestDefaultArithmeticIsAsAccurate(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				few, firstClass := 100, 0
+				firstClass := 0
 				if s.size > 100 {
-					few, firstClass = 4, 1 // class 0 is the background
+					firstClass = 1 // class 0 is the background
 				}
 				ours, maces, all := 0, 0, 0
-				for suffix, x := range s.inputs(t, "inputs.zip", few) {
+				for suffix, x := range s.inputs(t, "inputs.zip") {
 					label, err := strconv.Atoi(strings.Split(suffix, "_")[1])
 					if err != nil {
 						t.Fatal(err)
