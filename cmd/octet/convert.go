@@ -47,6 +47,8 @@ Flags may be written with - or _. Those of MACE's converter that concern devices
 				return usagef("convert takes either --config or a model file, not also %q", args[0])
 			case len(args) > 1:
 				return usagef("convert takes one model file, not also %q", args[1])
+			case len(args) == 1 && f.file == "" && isYAML(args[0]):
+				return usagef("a MACE deployment file is given as --config %s", quoted(args[0]))
 			case len(args) == 1 && f.file == "":
 				return usagef("convert needs the file to write: %s", line.with("-o", "FILE.onnx"))
 			case f.config != "" && f.file != "":

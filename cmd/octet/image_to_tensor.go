@@ -19,8 +19,9 @@ import (
 func imageToTensorCommand() *cobra.Command {
 	var input, outputDir, shape, mean, prefix string
 	cmd := &cobra.Command{
-		Use:   "image-to-tensor --input IMAGES --image_shape HEIGHT,WIDTH,CHANNELS [flags]",
-		Short: "Make MACE input files of images",
+		Use:     "image-to-tensor --input IMAGES --image_shape HEIGHT,WIDTH,CHANNELS [flags]",
+		Aliases: []string{"image_to_tensor"},
+		Short:   "Make MACE input files of images",
 		Long: `Make raw little-endian float32 files (NHWC) of a JPEG, PNG, GIF, BMP or WebP image or of a folder of them, as MACE's
 tools/image/image_to_tensor.py does: pixels to −1…1, or (pixel − mean)/255; resized to the shape without cropping, by
 TensorFlow's old bilinear sampling. With --prefix the files are named as octet run --input_dir wants them; without, name.dat.`,

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,7 +20,8 @@ import (
 var (
 	ignoredSwitches = []string{
 		"example", "address_sanitizer", "debug_mode", "disable_tuning", "fake_warmup", "tune", "tuning", "build", "gencode_model",
-		"gencode_param", "enable_micro", "disable_openmp", "static", "quantize", "simpleperf",
+		"gencode_param", "enable_micro", "disable_openmp", "static", "quantize", "simpleperf", "gpu_out_of_range_check", "cl_binary_to_code",
+		"use_system_libhexagon_nn",
 	}
 	ignoredValues = []string{
 		"target_abi", "target_abis", "target_soc", "target_socs", "device_yml", "device_conf", "caffe_env", "vlog_level", "cpu_affinity_policy",
@@ -28,7 +30,7 @@ var (
 		"opencl_cache_reuse_policy", "apu_boost_hint", "apu_preference_hint", "apu_cache_policy", "apu_binary_file", "apu_storage_file",
 		"accelerator_cache_policy", "accelerator_binary_file", "accelerator_storage_file", "malloc_check_cycle", "mace_lib_type",
 		"cl_mem_type", "address_sanitizer_path", "input_node", "output_node", "input_shape", "output_shape", "model_file",
-		"model_data_file", "device", "apu_path", "hexagon_unsigned_pd", "min_rss",
+		"model_data_file", "device", "apu_path", "hexagon_unsigned_pd", "min_rss", "devices_to_run", "input_data_type", "output_data_type",
 	}
 )
 
@@ -96,6 +98,12 @@ func (f *maceFlags) load(cmd *cobra.Command) (*deploy.File, []deploy.Model, erro
 		models = []deploy.Model{*m}
 	}
 	return file, models, nil
+}
+
+// isYAML reports whether a file is a deployment file by its name.
+func isYAML(path string) bool {
+	ext := strings.ToLower(filepath.Ext(path))
+	return ext == ".yml" || ext == ".yaml"
 }
 
 // ignored are the flags on the command line that have no meaning here.

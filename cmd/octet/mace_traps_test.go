@@ -195,6 +195,10 @@ func TestCommandLineOfFlow(t *testing.T) {
 	}{
 		{"convert", []string{"octet convert --config FILE.yml", "octet convert MODEL -o FILE.onnx"}},
 		{"convert tiny.onnx", []string{"-o FILE.onnx"}},
+		{"convert tiny.yml", []string{"given as --config tiny.yml"}},
+		{"run tiny.yml --input_dir d", []string{"given as --config tiny.yml"}},
+		{"quantize-stat range_log", []string{"--log_file range_log"}},
+		{"quantize_stat --log_file range_log other", []string{`not "other"`}},
 		{"convert tiny.onnx -o tiny", []string{"end it in .onnx or .tflite"}},
 		{"convert tiny.onnx -o tiny.pb", []string{".pb files but does not write them"}},
 		{"convert tiny.onnx -o a.onnx --arithmetic mace", []string{"--arithmetic is for a deployment file"}},
@@ -514,4 +518,57 @@ func TestInterruptedFlow(t *testing.T) {
 			succeed(t, "convert", "--config", config)
 		}
 	}
+}
+
+// TestWaysOfMACE: what MACE's scripts and programs take in other ways than by the flags of the documentation, and under
+// which names.
+func TestWaysOfMACE(t *testing.T) {
+	_, config := maceTiny(t)
+	rawSamples(t, "samples", 3)
+	succeed(t, "convert", "--config", config, "--devices_to_run", "d", "--quantize_stat")
+	byFlag := succeed(t, "run", "--config", config, "--quantize_stat", "--input_dir", "samples")
+	byList := succeed(t, "run", "--config", config, "--envs", "MACE_OUT_OF_RANGE_CHECK=0 MACE_LOG_TENSOR_RANGE=1", "--input_dir", "samples")
+	t.Setenv("MACE_LOG_TENSOR_RANGE", "1")
+	byEnvironment := succeed(t, "run", "--config", config, "--input_dir", "samples", "--gpu_out_of_range_check", "--use_system_libhexagon_nn")
+	if byFlag.stdout == "" || byList.stdout != byFlag.stdout || byEnvironment.stdout != byFlag.stdout {
+		t.Errorf("three ways to ask for ranges give %d, %d and %d bytes", len(byFlag.stdout), len(byList.stdout), len(byEnvironment.stdout))
+	}
+	if !strings.Contains(byEnvironment.stderr, "Note: MACE_LOG_TENSOR_RANGE=1: ranges are printed, as with --quantize_stat\n") {
+		t.Errorf("stderr %q", byEnvironment.stderr)
+	}
+	t.Setenv("MACE_LOG_TENSOR_RANGE", "0")
+	if r := succeed(t, "run", "--config", config, "--input_dir", "samples"); r.stdout != "" {
+		t.Errorf("ranges that nobody asked for:\n%s", r.stdout)
+	}
+	// --layers -1 is MACE's default: none. Others are numbered from the end.
+	r := succeed(t, "run", "--config", config, "--layers", "-1", "--validate", "--input_dir", "samples")
+	if !strings.Contains(r.stdout, "Similarity Test Passed") {
+		t.Errorf("--layers -1:\n%s", r.stdout)
+	}
+	if r := succeed(t, "run", "--config", config, "--layers", "-1:", "--input_dir", "samples"); !strings.HasPrefix(r.stdout, "y MACE VS ONNX") || !strings.Contains(r.stderr, "1 of 4 layers") {
+		t.Errorf("--layers -1:: %s%s", r.stdout, r.stderr)
+	}
+	writeText(t, "range_log", byFlag.stdout)
+	if succeed(t, "quantize_stat", "--log_file", "range_log").stdout != succeed(t, "quantize-stat", "--log-file=range_log").stdout {
+		t.Error("quantize_stat is not quantize-stat")
+	}
+	fail(t, exitUsage, []string{"--image_shape"}, "image_to_tensor", "--input", "x")
+}
+
+// TestAllThatIsMissing: every file that is not there is named at once, and folders that cannot be written say by which
+// flag they are meant.
+func TestAllThatIsMissing(t *testing.T) {
+	_, config := maceTiny(t)
+	rawSamples(t, "samples", 1)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := writeText(t, "gone.yml", strings.NewReplacer("platform: onnx", "platform: caffe\n    weight_file_path: w.caffemodel", "tiny.onnx", "n.prototxt").Replace(string(text))+
+		"    quantize: 1\n    quantize_range_file: ranges\n")
+	fail(t, exitError, []string{"gone.yml:6:22: model_file_path: there is no file n.prototxt", "gone.yml:5:23: weight_file_path: there is no file w.caffemodel",
+		"gone.yml:18:26: quantize_range_file: there is no file ranges"}, "convert", "--config", gone)
+	succeed(t, "convert", "--config", config)
+	fail(t, exitError, []string{"--output_dir: mkdir " + config}, "run", "--config", config, "--input_dir", "samples", "--output_dir", config)
+	fail(t, exitError, []string{"--output_file: mkdir " + config}, "run", "--config", config, "--output_file", config+"/out")
 }

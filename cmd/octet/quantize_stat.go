@@ -13,13 +13,19 @@ func quantizeStatCommand() *cobra.Command {
 	var file, format string
 	var o stat.Options
 	cmd := &cobra.Command{
-		Use:   "quantize-stat --log_file RANGE_LOG [flags]",
-		Short: "Reduce a MACE range log to a range file",
+		Use:     "quantize-stat --log_file RANGE_LOG [flags]",
+		Aliases: []string{"quantize_stat"},
+		Short:   "Reduce a MACE range log to a range file",
 		Long: `Reduce a range log, made by octet run --quantize_stat or by MACE itself, to one range for each tensor, printed as
 name@@min,max: what quantize_range_file of a deployment file takes.`,
 		Example: `  octet quantize-stat --log_file range_log > overall_range
   octet quantize-stat --log_file range_log --percentile 5 --enhance > overall_range`,
-		Args: noArguments,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && file == "" {
+				return usagef("quantize-stat takes the log as --log_file %s", quoted(args[0]))
+			}
+			return noArguments(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file == "" {
 				return usagef("quantize-stat needs a range log: --log_file FILE")

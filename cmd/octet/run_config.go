@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -55,6 +56,8 @@ func (f *runConfigFlags) arguments(cmd *cobra.Command, args []string) error {
 		wrong = modelOnly
 	} else if err := models(1, 1)(cmd, args); err != nil {
 		return usagef("%w, or a MACE deployment file: octet run --config FILE.yml", err)
+	} else if isYAML(args[0]) {
+		return usagef("a MACE deployment file is given as --config %s", quoted(args[0]))
 	}
 	for _, name := range wrong {
 		if !cmd.Flags().Changed(name) {
@@ -91,11 +94,37 @@ func (f *runConfigFlags) check() error {
 	return nil
 }
 
+// logsRanges is the environment variable by which MACE's engine is told to print ranges.
+const logsRanges = "MACE_LOG_TENSOR_RANGE"
+
+// obeyMACE takes what MACE's scripts say in other ways than by flags: --layers -1, its default, is no comparison of
+// layers, and MACE_LOG_TENSOR_RANGE, in the environment or in --envs "NAME=VALUE NAME=VALUE", asks for ranges.
+func (f *runConfigFlags) obeyMACE(cmd *cobra.Command) {
+	if f.Layers == "-1" {
+		f.Layers = ""
+	}
+	value := os.Getenv(logsRanges)
+	if envs, err := cmd.Flags().GetString("envs"); err == nil {
+		for _, e := range strings.Fields(envs) {
+			if name, v, _ := strings.Cut(e, "="); name == logsRanges {
+				value = v
+			}
+		}
+	}
+	asked := value != "" && value[0] != '0'
+	busy := f.QuantizeStat || f.Validate || f.Benchmark || f.Layers != ""
+	if asked && !busy && (f.InputDir != "" || f.InputFile != "") {
+		f.QuantizeStat = true
+		fmt.Fprintf(cmd.ErrOrStderr(), "Note: %s=%s: ranges are printed, as with --quantize_stat\n", logsRanges, value)
+	}
+}
+
 // runConfig runs the models of a deployment file.
 func runConfig(cmd *cobra.Command, f *runConfigFlags, outputDir string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	f.obeyMACE(cmd)
 	file, models, err := f.load(cmd)
 	if err != nil {
 		return err

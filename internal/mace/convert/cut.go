@@ -179,7 +179,7 @@ func (c *converter) shapes() error {
 		}
 		if !spatial {
 			if !fits(have, in.Shape) {
-				problems = append(problems, fmt.Errorf("input %q is %s in the model, not %v (input_shapes)", in.Name, have, in.Shape))
+				problems = append(problems, fmt.Errorf("input %q is %s in the model, not %s (input_shapes)", in.Name, have, graph.FixedShape(in.Shape...)))
 			}
 			shapes[v] = in.Shape
 			continue
@@ -191,8 +191,8 @@ func (c *converter) shapes() error {
 		asFirst, asLast := fits(have, permuted(last, channelsFirst)), fits(have, last)
 		switch {
 		case !asFirst && !asLast:
-			problems = append(problems, fmt.Errorf("input %q is %s in the model, which is neither %v nor %v (input_shapes %v, input_data_formats)",
-				in.Name, have, permuted(last, channelsFirst), last, in.Shape))
+			problems = append(problems, fmt.Errorf("input %q is %s in the model, which is neither %s nor %s (input_shapes and input_data_formats)",
+				in.Name, have, graph.FixedShape(permuted(last, channelsFirst)...), graph.FixedShape(last...)))
 		case asFirst && (first || !asLast):
 			turned[v], shapes[v] = true, permuted(last, channelsFirst)
 		default:

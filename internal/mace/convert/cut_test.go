@@ -33,7 +33,7 @@ func TestMistakesAreListed(t *testing.T) {
 		{"an input is missing", Options{Inputs: []Input{{Name: "image"}}, Outputs: []Output{{Name: "sum"}}},
 			[]string{`"other"`, "add it to input_tensors"}},
 		{"shapes", Options{Inputs: []Input{{Name: "image", Shape: []int{1, 4, 4, 5}}, {Name: "other", Shape: []int{1, 2, 4}, Format: "NONE"}}},
-			[]string{`"image" is [N,3,4,4]`, "[1 5 4 4]", `"other" is [1,2,4,4]`}},
+			[]string{`"image" is [N,3,4,4]`, "[1,5,4,4]", `"other" is [1,2,4,4]`}},
 		{"formats, ranges, schema", Options{Schema: "int4", Quantize: true, QuantizeLargeWeights: true,
 			Inputs: []Input{{Name: "image", Format: "CHWN", Low: 2, High: 1}}, Ranges: map[string]Range{"sum": {1, 0}}},
 			[]string{`"int4"`, "mace_htp_u16a_s8w", "exclude each other", `"CHWN"`, "2,1", "input_ranges", `"sum" is 1,0`}},

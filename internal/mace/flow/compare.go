@@ -107,14 +107,18 @@ func (c *Comparison) WriteLine(w io.Writer, platform string) {
 
 // WriteDetails writes what MACE's line does not say.
 func (c *Comparison) WriteDetails(w io.Writer) {
-	db := fmt.Sprintf("%.2f dB", c.Decibels())
-	switch d := c.Decibels(); {
-	case math.IsInf(d, 1):
-		db = "equal"
-	case math.IsNaN(d):
-		db = "not a number"
+	fmt.Fprintf(w, "%s: SQNR %s; first answer agrees in %d of %d (%.2f %%)\n", c.Name, decibels(c.Decibels(), 2), c.Agreeing, c.Rows, 100*c.PixelAccuracy())
+}
+
+// decibels is a ratio for people, with some digits behind the point.
+func decibels(db float64, digits int) string {
+	switch {
+	case math.IsInf(db, 1):
+		return "equal"
+	case math.IsNaN(db):
+		return "not a number"
 	}
-	fmt.Fprintf(w, "%s: SQNR %s; first answer agrees in %d of %d (%.2f %%)\n", c.Name, db, c.Agreeing, c.Rows, 100*c.PixelAccuracy())
+	return strconv.FormatFloat(db, 'f', digits, 64) + " dB"
 }
 
 // Block is a message in stars, as MACE prints whether validation passed.

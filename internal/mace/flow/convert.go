@@ -191,11 +191,8 @@ func (c Convert) one(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func
 		g = asFloat(g)
 	}
 	read, err := readSource(f, m, g, warn)
-	if err != nil {
-		return nil, nil, err
-	}
-	o, err := options(f, m, g, warn)
-	if err != nil {
+	o, wrong := options(f, m, g, warn)
+	if err := errors.Join(err, wrong); err != nil {
 		return nil, nil, err
 	}
 	o.QuantizeStat, o.Strict = c.stat(f), c.Strict
@@ -221,19 +218,23 @@ func readSource(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func(stri
 				"and write platform: onnx, the new model_file_path and its checksum", m.Name, m.Platform, readable())}
 	}
 	var s source
-	found, err := f.Find(m, m.File)
-	if err != nil {
-		return nil, err
-	}
-	s.model = found.Path
-	if found.Warning != nil {
-		warn(found.Warning.Error())
-	}
-	if m.Weights != nil {
-		if found, err = f.Find(m, *m.Weights); err != nil {
-			return nil, err
+	var missing []error
+	find := func(r deploy.Resource, path *string) {
+		found, err := f.Find(m, r)
+		if err != nil {
+			missing = append(missing, err)
 		}
-		s.weights = found.Path
+		if found.Warning != nil {
+			warn(found.Warning.Error())
+		}
+		*path = found.Path
+	}
+	find(m.File, &s.model)
+	if m.Weights != nil {
+		find(*m.Weights, &s.weights)
+	}
+	if err := errors.Join(missing...); err != nil {
+		return nil, err
 	}
 	for _, in := range g.Inputs {
 		s.inputs = append(s.inputs, in.Name)

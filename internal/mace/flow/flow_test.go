@@ -122,6 +122,8 @@ func TestJump(t *testing.T) {
 	}{
 		{nil, ""},
 		{[]Comparison{layer("a", 1e-3), layer("b", 2e-3), layer("c", 1e-4)}, "the error jumps nowhere; the lowest SQNR of 3 layers is 27.0 dB, at b\n"},
+		{[]Comparison{layer("a", 0), layer("b", 0)}, "no layer differs, of 2\n"},
+		{[]Comparison{layer("a", 1e-3)}, "the error jumps nowhere; the SQNR of the only layer, a, is 30.0 dB\n"},
 		{[]Comparison{layer("a", 1e-3), layer("b", 1e-2), layer("c", 1)}, "the error jumps first at b: SQNR 20.0 dB, 30.0 dB before it\nthe lowest SQNR of 3 layers is 0.0 dB, at c\n"},
 	} {
 		var b bytes.Buffer

@@ -24,11 +24,8 @@ type Collector struct {
 	Samples, Layers int
 }
 
-// Collect prepares to log a model's ranges on w. known are ranges of a range file; nil if there is none.
+// Collect prepares to log a float model's ranges on w. known are ranges of a range file; nil if there is none.
 func (m *Model) Collect(w io.Writer, known []stat.Range, threads int) (*Collector, error) {
-	if m.Quantized() {
-		return nil, fmt.Errorf("%s is quantized; ranges are collected from the float model. Convert it with --quantize_stat, or with quantize_stat: 1 in the deployment file", m.Path)
-	}
 	layers := m.Layers()
 	if len(layers) == 0 {
 		return nil, fmt.Errorf("%s has no operator with a float result, so there are no ranges to collect", m.Path)

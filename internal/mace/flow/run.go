@@ -205,6 +205,9 @@ func (t *target) collect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if m.Quantized() {
+		return fmt.Errorf("%s is quantized; ranges are collected from the float model. Make it with:\n  octet convert --config %s --quantize_stat", m.Path, t.file.Path)
+	}
 	known, err := t.known()
 	if err != nil {
 		return err
@@ -268,13 +271,13 @@ func (t *target) write(m *Model, s Sample, values map[string]Value) error {
 	switch {
 	case t.InputDir != "" && t.OutputDir != "":
 		if err := os.MkdirAll(t.OutputDir, 0o777); err != nil {
-			return err
+			return fmt.Errorf("--output_dir: %w", err)
 		}
 		prefix = t.OutputDir + string(filepath.Separator)
 	case t.InputDir == "" && t.OutputFile != "":
 		prefix = t.OutputFile + "_"
 		if err := os.MkdirAll(filepath.Dir(prefix), 0o777); err != nil {
-			return err
+			return fmt.Errorf("--output_file: %w", err)
 		}
 	default:
 		return nil

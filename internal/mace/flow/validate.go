@@ -249,7 +249,7 @@ func writeJump(w io.Writer, layers []Comparison) {
 	for i := range layers {
 		db := layers[i].Decibels()
 		if !math.IsInf(lowest, 1) && !named && db < lowest-jump {
-			fmt.Fprintf(w, "the error jumps first at %s: SQNR %.1f dB, %.1f dB before it\n", layers[i].Name, db, lowest)
+			fmt.Fprintf(w, "the error jumps first at %s: SQNR %s, %s before it\n", layers[i].Name, decibels(db, 1), decibels(lowest, 1))
 			named = true
 		}
 		lowest = min(lowest, db)
@@ -257,10 +257,17 @@ func writeJump(w io.Writer, layers []Comparison) {
 			worst = i
 		}
 	}
+	if math.IsInf(layers[worst].Decibels(), 1) {
+		fmt.Fprintf(w, "no layer differs, of %d\n", len(layers))
+		return
+	}
 	if !named {
-		fmt.Fprintf(w, "the error jumps nowhere; the lowest SQNR of %d layers is %.1f dB, at %s\n", len(layers), layers[worst].Decibels(), layers[worst].Name)
+		fmt.Fprint(w, "the error jumps nowhere; ")
+	}
+	if len(layers) > 1 {
+		fmt.Fprintf(w, "the lowest SQNR of %d layers is %s, at %s\n", len(layers), decibels(layers[worst].Decibels(), 1), layers[worst].Name)
 	} else {
-		fmt.Fprintf(w, "the lowest SQNR of %d layers is %.1f dB, at %s\n", len(layers), layers[worst].Decibels(), layers[worst].Name)
+		fmt.Fprintf(w, "the SQNR of the only layer, %s, is %s\n", layers[0].Name, decibels(layers[0].Decibels(), 1))
 	}
 }
 
