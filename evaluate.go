@@ -342,3 +342,13 @@ func pairedDrop(a, b, n int) (drop float64, interval [2]float64) {
 	spread := z95 * math.Sqrt((x+y)-(x-y)*(x-y)/m) / m
 	return drop, [2]float64{center - spread, center + spread}
 }
+
+// signalAndNoise are Σ want² and Σ (want − got)².
+func signalAndNoise(want, got []float32) (signal, noise float64) {
+	for i, w := range want {
+		d := float64(w) - float64(got[i])
+		signal += float64(w) * float64(w)
+		noise += d * d
+	}
+	return signal, noise
+}

@@ -2,97 +2,100 @@ package octet
 
 import (
 	"context"
-	"math"
+	"fmt"
+	"iter"
+	"runtime"
 
 	"github.com/octet-nn/octet/internal/calibrate"
+	"github.com/octet-nn/octet/internal/compile"
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/quantize"
 	"github.com/octet-nn/octet/tensor"
 )
 
-// candidates are the reductions among which the method "auto" chooses, best guess first.
-var candidates = []calibrate.Reduction{
-	{Method: calibrate.Percentile, Percentile: calibrate.DefaultPercentile},
-	{Method: calibrate.Percentile, Percentile: 99.999},
-	{Method: calibrate.MSE},
-	{Method: calibrate.Average},
+const (
+	// TuningSamples is how many of the samples the method "auto" uses, the first ones, beside their ranges.
+	TuningSamples = 64
+	// comparedSamples are those among them on which ranges are compared; fewer, where they would need more memory than
+	// comparedBytes.
+	comparedSamples = 16
+	comparedBytes   = 64 << 20
+)
+
+// tune is the method "auto": it changes biases in g, a float graph, and the options, so that the quantized network
+// comes closest to the float one. It returns what it did, for people to read.
+func (m *Model) tune(ctx context.Context, g *graph.Graph, r *Ranges, s Samples, o *quantize.Options, progress Progress) (string, error) {
+	compared, err := firstSamples(calibrationSamples(ctx, g, s))
+	if err != nil {
+		return "", err
+	}
+	if len(compared) == 0 {
+		return describeReduction(o.Reduction), nil
+	}
+	tuned, err := quantize.Tune(ctx, g, r.ranges, *o, quantize.Tuning{
+		Executor: compile.Executor{Threads: 1}, Workers: runtime.GOMAXPROCS(0), Samples: compared, Progress: progress,
+	})
+	if err != nil {
+		return "", err
+	}
+	o.Reduction, o.Intervals = tuned.Reduction, tuned.Intervals
+	done := describeReduction(o.Reduction)
+	if tuned.Changed > 0 {
+		done += fmt.Sprintf(" (%d values otherwise)", tuned.Changed)
+	}
+	plain := *o
+	plain.QuantizeIO = false // the samples are floats
+	q, _, err := quantize.Quantize(g, r.ranges, plain)
+	if err != nil {
+		return "", err
+	}
+	corrected, err := quantize.CorrectBias(ctx, g, q, compile.Executor{}, limit(calibrationSamples(ctx, g, s), TuningSamples))
+	if err != nil {
+		return "", err
+	}
+	if corrected > 0 {
+		done += ", bias corrected"
+	}
+	return done, nil
 }
 
-// searchSamples is how many calibration samples decide between reductions.
-const searchSamples = 32
-
-// chooseReduction finds the reduction with which the quantized model comes closest to the float one on the first
-// calibration samples: no rule for ranges is best for every network, and the outputs are what matters. Closeness is
-// the noise-to-signal ratio of each float output, averaged over outputs.
-func (m *Model) chooseReduction(ctx context.Context, r *Ranges, s Samples, o QuantizeOptions) (calibrate.Reduction, error) {
-	float, err := m.Compile(CompileOptions{})
-	if err != nil {
-		return calibrate.Reduction{}, err
-	}
-	defer float.Close()
-	type contender struct {
-		session       *Session
-		signal, noise map[string]float64
-	}
-	var contenders []contender
-	for _, c := range candidates {
-		o.Method, o.Percentile, o.QuantizeIO = c.Method.String(), c.Percentile, false // the samples are floats
-		q, _, err := m.QuantizeRanges(ctx, r, o)
+// firstSamples are the inputs of the samples to compare networks on.
+func firstSamples(samples iter.Seq2[calibrate.Sample, error]) ([]map[string]*tensor.Tensor, error) {
+	var inputs []map[string]*tensor.Tensor
+	bytes := 0
+	for sample, err := range samples {
 		if err != nil {
-			return c, err
+			return nil, err
 		}
-		session, err := q.Compile(CompileOptions{})
-		if err != nil {
-			return c, err
+		for _, t := range sample.Inputs {
+			bytes += len(t.Bytes())
 		}
-		defer session.Close()
-		contenders = append(contenders, contender{session, map[string]float64{}, map[string]float64{}})
-	}
-	n := 0
-	for sample, err := range s.All(ctx) {
-		if err != nil {
-			return calibrate.Reduction{}, err
-		}
-		want, err := float.Run(ctx, sample.Inputs)
-		if err != nil {
-			return calibrate.Reduction{}, err
-		}
-		for _, c := range contenders {
-			got, err := c.session.Run(ctx, sample.Inputs)
-			if err != nil {
-				return calibrate.Reduction{}, err
-			}
-			for name, w := range want {
-				if w.DType() == tensor.Float32 && got[name] != nil && got[name].DType() == tensor.Float32 {
-					signal, noise := signalAndNoise(tensor.Values[float32](w), tensor.Values[float32](got[name]))
-					c.signal[name] += signal
-					c.noise[name] += noise
-				}
-			}
-		}
-		if n++; n == searchSamples {
+		inputs = append(inputs, sample.Inputs)
+		if len(inputs) == comparedSamples || bytes > comparedBytes {
 			break
 		}
 	}
-	best, least := 0, math.Inf(1)
-	for i, c := range contenders {
-		var ratio float64
-		for name, signal := range c.signal {
-			if signal > 0 {
-				ratio += c.noise[name] / signal
-			}
-		}
-		if ratio < least {
-			best, least = i, ratio
-		}
-	}
-	return candidates[best], nil
+	return inputs, nil
 }
 
-// signalAndNoise are Σ want² and Σ (want − got)².
-func signalAndNoise(want, got []float32) (signal, noise float64) {
-	for i, w := range want {
-		d := float64(w) - float64(got[i])
-		signal += float64(w) * float64(w)
-		noise += d * d
+func limit[T any](s iter.Seq2[T, error], n int) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		left := n
+		for x, err := range s {
+			if left--; !yield(x, err) || left <= 0 {
+				return
+			}
+		}
 	}
-	return signal, noise
+}
+
+func describeReduction(r calibrate.Reduction) string {
+	if r.Method != calibrate.Percentile {
+		return r.Method.String()
+	}
+	p := r.Percentile
+	if p == 0 {
+		p = calibrate.DefaultPercentile
+	}
+	return fmt.Sprintf("%s %g", r.Method, p)
 }

@@ -58,7 +58,7 @@ instead of, or before, running samples; --resume goes on where an interrupted --
 	flags.StringVarP(&f.output, "output", "o", "", "the `file` to write")
 	flags.Var(f.scheme, "scheme", "what becomes 8-bit, and how; dynamic needs no samples, 16x8 is for .tflite")
 	flags.Var(f.activations, "activations", "element type of activations in the file; uint8 is ONNX Runtime's fast form on x86")
-	flags.Var(f.method, "method", "how observed values become ranges; auto tries several on samples")
+	flags.Var(f.method, "method", "how observed values become ranges; auto tries several on samples, also value by value")
 	flags.Float64Var(&f.percentile, "percentile", 0, "share of values inside a range, in percent; chooses --method percentile (default 99.99)")
 	flags.Var(f.io, "io", "element type of the model's own inputs and outputs")
 	flags.StringArrayVar(&f.keepFloat, "keep-float", nil, "`pattern` of names of nodes or values that stay float (repeatable)")
@@ -161,9 +161,11 @@ func (q *quantizing) run() error {
 	var quantized *octet.Model
 	var report *octet.QuantizeReport
 	if files != nil {
-		// The samples are known to the ranges, so that none is observed again; a few choose the method.
-		options.Calibrate.Resume = ranges
-		quantized, report, err = m.Quantize(ctx, first(files, choosingSamples), options)
+		// The samples are known to the ranges, so that none is observed again; the first ones choose ranges.
+		show, done := progress(stderr, "choosing ranges")
+		options.Calibrate.Resume, options.Tuning = ranges, show
+		quantized, report, err = m.Quantize(ctx, first(files, octet.TuningSamples), options)
+		done()
 	} else {
 		quantized, report, err = m.QuantizeRanges(ctx, ranges, options)
 	}

@@ -114,9 +114,6 @@ func (w *watched) All(ctx context.Context) iter.Seq2[octet.Sample, error] {
 // warnings says why the samples that passed may be unfit to calibrate with.
 func (w *watched) warnings() []string { return w.statistics.Warnings(nil) }
 
-// choosingSamples is how many samples the package uses to choose between methods of calibration.
-const choosingSamples = 32
-
 // firstSamples are the first samples of others.
 type firstSamples struct {
 	octet.Samples

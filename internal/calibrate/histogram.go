@@ -171,6 +171,26 @@ func (h *Histogram) bins() []bin {
 	return out
 }
 
+// Noise is the mean squared error of storing the values as 256 codes over [low, high], rounding and clipping, as a share
+// of their mean square; 0 where nothing is known of the values.
+func (s *Statistics) Noise(low, high float32) float64 {
+	if s.Histogram == nil {
+		return 0
+	}
+	step := (float64(high) - float64(low)) / 255
+	var signal, noise float64
+	for _, b := range s.Histogram.nonzeroBins() {
+		n, x := float64(b.count), (b.low+b.high)/2
+		clipped := x - min(max(x, float64(low)), float64(high))
+		signal += n * float64(x*x)
+		noise += n * (float64(clipped*clipped) + float64(step*step)/12)
+	}
+	if signal == 0 {
+		return 0
+	}
+	return noise / signal
+}
+
 // quantile is the value below which a share p (0…1) of all values lies, interpolated within its bin.
 func quantile(bins []bin, total uint64, p float64) float64 {
 	target := p * float64(total)

@@ -18,11 +18,14 @@ type Options struct {
 	Scheme       Scheme
 	Activations  tensor.DType        // Uint8 or Int8; Invalid means Uint8
 	Reduction    calibrate.Reduction // how statistics become ranges
+	Intervals    map[string]Interval // ranges of values, by their names in the source file, that Reduction does not decide
 	Arithmetic   numeric.Arithmetic  // None means ONNX
 	KeepFloat    []string            // patterns (path.Match) of node and value names that stay float
 	KeepFloatOps []string            // operator types that stay float
 	QuantizeIO   bool                // graph inputs and outputs are codes too, instead of float
 	Target       Target              // the runtime that will run the model
+
+	made *weightCodes // codes of weights that other calls made; nil remembers nothing
 }
 
 // Decision is what became of one node that handled floats.
@@ -180,6 +183,8 @@ func (p *placement) ranges(r *calibrate.Ranges) func(*graph.Value) *interval {
 			own = constantRange(v.Const)
 		} else if rule, ok := p.fixedRule(v); ok {
 			own = &interval{rule.Min, rule.Max, &rule}
+		} else if chosen, ok := p.options.Intervals[v.Source()]; ok {
+			own = &interval{low: chosen.Low, high: chosen.High}
 		} else if s := r.Values[v.Source()]; s != nil {
 			low, high := p.options.Reduction.Range(s)
 			own = &interval{low: low, high: high}
@@ -307,7 +312,7 @@ func (p *placement) weightCodes(e *editor, n *graph.Node, quants map[*graph.Valu
 	if q := quants[input]; q != nil {
 		inputScale = q.Scale[0]
 	}
-	codes, quant := weights(weight.Const, form.WeightAxis, p.options.Scheme, biasValues, inputScale)
+	codes, quant := p.options.made.weights(weight.Const, form.WeightAxis, p.options.Scheme, biasValues, inputScale)
 	return e.dequantized(weight, codes, quant, n)
 }
 
@@ -384,16 +389,16 @@ func (r *Report) decisions(g *graph.Graph, reasons map[*graph.Node]string) {
 				d.Outputs = append(d.Outputs, v.Source())
 			}
 		}
-		d.MACs = macs(n)
+		d.MACs, _ = macs(n)
 		r.Decisions = append(r.Decisions, d)
 	}
 }
 
-// macs is the cost of a node at batch 1 (an unknown leading dimension counts as 1); 0 if other shapes are unknown.
-func macs(n *graph.Node) int64 {
+// macs is the cost of a node at batch 1 (an unknown leading dimension counts as 1), unless other sizes are unknown.
+func macs(n *graph.Node) (cost int64, known bool) {
 	coster, ok := n.Op.(op.Coster)
 	if !ok {
-		return 0
+		return 0, true
 	}
 	types := func(vs []*graph.Value) ([]graph.Type, bool) {
 		ts := make([]graph.Type, len(vs))
@@ -416,9 +421,9 @@ func macs(n *graph.Node) int64 {
 	in, ok := types(n.Inputs)
 	out, known := types(n.Outputs)
 	if !ok || !known {
-		return 0
+		return 0, false
 	}
-	return coster.MACs(in, out)
+	return coster.MACs(in, out), true
 }
 
 // warn adds what the user should know of the ranges.

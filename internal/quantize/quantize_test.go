@@ -88,12 +88,17 @@ func samples(n int) iter.Seq2[calibrate.Sample, error] {
 
 func measure(t *testing.T, g *graph.Graph, o Options) *calibrate.Ranges {
 	t.Helper()
+	return measureOn(t, g, o, samples(20))
+}
+
+func measureOn(t *testing.T, g *graph.Graph, o Options, on iter.Seq2[calibrate.Sample, error]) *calibrate.Ranges {
+	t.Helper()
 	o.QuantizeIO = true
 	points, err := Points(g, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := calibrate.Run(context.Background(), interp.Executor{}, g, points, samples(20), calibrate.Options{})
+	r, err := calibrate.Run(context.Background(), interp.Executor{}, g, points, on, calibrate.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

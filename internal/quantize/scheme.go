@@ -103,37 +103,50 @@ func weights(w *tensor.Tensor, axis int, scheme Scheme, bias []float32, inputSca
 	} else {
 		axis = 0
 	}
-	channel := func(i int) int { return i / inner % channels }
-	if channels == 1 {
-		channel = func(int) int { return 0 }
-	}
-	largest := make([]float32, channels)
-	for i, v := range values {
-		c := channel(i)
-		if a := abs(v); a > largest[c] && a <= math.MaxFloat32 {
-			largest[c] = a
+	// each calls f with the stretches of elements that belong to one channel.
+	each := func(f func(c, begin, end int)) {
+		for begin, c := 0, 0; begin < len(values); begin, c = begin+inner, (c+1)%channels {
+			f(c, begin, begin+inner)
 		}
 	}
+	largest := make([]float32, channels)
+	each(func(c, begin, end int) {
+		for _, v := range values[begin:end] {
+			if a := abs(v); a > largest[c] && a <= math.MaxFloat32 {
+				largest[c] = a
+			}
+		}
+	})
 	q := &graph.Quant{Scale: make([]float32, channels), ZeroPoint: make([]int32, channels), Axis: axis, Narrow: true}
 	for c, a := range largest {
 		q.Scale[c] = max(a/127, smallestScale)
 	}
-	if inputScale > 0 {
-		for i, b := range bias {
-			c := i
-			if channels == 1 {
-				c = 0
-			}
-			if need := abs(b) / biasHeadroom / inputScale; c < channels && need > q.Scale[c] {
-				q.Scale[c] = need
-			}
+	enlarge(q.Scale, bias, inputScale)
+	codes := make([]int8, len(values))
+	each(func(c, begin, end int) {
+		for i, v := range values[begin:end] {
+			codes[begin+i] = int8(numeric.Quantize(v, q.Scale[c], 0, -127, 127))
+		}
+	})
+	return tensor.Of(codes, shape...), q
+}
+
+// enlarge makes the scales of channels larger where the bias would not fit, and reports whether there was any.
+func enlarge(scales, bias []float32, inputScale float32) bool {
+	if inputScale <= 0 || len(scales) == 0 {
+		return false
+	}
+	larger := false
+	for i, b := range bias {
+		c := i
+		if len(scales) == 1 {
+			c = 0
+		}
+		if need := abs(b) / biasHeadroom / inputScale; c < len(scales) && need > scales[c] {
+			scales[c], larger = need, true
 		}
 	}
-	codes := make([]int8, len(values))
-	for i, v := range values {
-		codes[i] = int8(numeric.Quantize(v, q.Scale[channel(i)], 0, -127, 127))
-	}
-	return tensor.Of(codes, shape...), q
+	return larger
 }
 
 // unsignedWeights is asymmetric with codes 1..255 over the tensor's own extremes.
