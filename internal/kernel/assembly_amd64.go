@@ -82,15 +82,6 @@ func (t *amxTile) run() {
 	}
 }
 
-// finishAMX makes of sums in acc what a tile makes of its own.
-func finishAMX(t *tileInt8) {
-	if t.columns > 16 {
-		finishInt8AVX512x12x32(t)
-	} else {
-		finishInt8AVX512x12x16(t)
-	}
-}
-
 func (r *gemmF32Row) run(t *tileF32) {
 	switch r.tile {
 	case tileAVX512:

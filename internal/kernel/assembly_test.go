@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ import (
 // The committed assembly is what the generator writes.
 func TestGeneratedAssembly(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short: the generator is not built")
+		t.Skip("SKIP: the generator is not built in short tests")
 	}
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("SKIP: no go command to run the generator with")
@@ -67,7 +68,7 @@ func TestBytesAreTheInstructionsTheyClaim(t *testing.T) {
 	}
 	objdump, err := exec.LookPath("objdump")
 	if err != nil {
-		t.Skipf("no objdump to check %d encodings", len(claims))
+		t.Skipf("SKIP: no objdump to check %d encodings with", len(claims))
 	}
 	var code []byte
 	var want []string
@@ -87,7 +88,7 @@ func TestBytesAreTheInstructionsTheyClaim(t *testing.T) {
 	}
 	out, err := exec.Command(objdump, "-D", "-b", "binary", "-m", "i386:x86-64", "--no-show-raw-insn", binaryFile).CombinedOutput()
 	if err != nil {
-		t.Skipf("%s does not know amd64, %d encodings unchecked: %v\n%s", objdump, len(claims), err, out)
+		t.Skipf("SKIP: %s does not know amd64, %d encodings unchecked: %v\n%s", objdump, len(claims), err, out)
 	}
 	var got []string
 	for _, m := range listed.FindAllStringSubmatch(string(out), -1) {
@@ -139,8 +140,11 @@ func TestWordsAreTheInstructionsTheyClaim(t *testing.T) {
 		}
 	}
 	objdump, err := exec.LookPath("aarch64-linux-gnu-objdump")
+	if err != nil && runtime.GOARCH == "arm64" {
+		objdump, err = exec.LookPath("objdump")
+	}
 	if err != nil {
-		t.Skipf("no aarch64-linux-gnu-objdump to check %d encodings", len(claims))
+		t.Skipf("SKIP: no aarch64-linux-gnu-objdump to check %d encodings with", len(claims))
 	}
 	var code []byte
 	var want []string
@@ -175,7 +179,7 @@ func TestTiersGetWhatTheyCanRun(t *testing.T) {
 	available := cpu.Available()
 	for tier := cpu.Generic; tier <= cpu.I8MM; tier++ {
 		s := For(tier)
-		for i, r := range []row{s.gemmInt8, s.gemmF32, s.depthwiseInt8, s.depthwiseF32} {
+		for i, r := range []row{s.gemmInt8, s.gemmF32, s.depthwiseInt8, s.depthwiseF32, s.vector} {
 			if !tier.Includes(r.needs()) {
 				t.Errorf("at tier %v, %s needs %v", tier, s.Names()[i], r.needs())
 			}
@@ -187,7 +191,7 @@ func TestTiersGetWhatTheyCanRun(t *testing.T) {
 			tested = tested || For(tier).gemmInt8.Name == r.Name
 		}
 		if !tested {
-			t.Logf("this machine has no %v: %s is not run by the tests", r.Tier, r.Name)
+			t.Logf("SKIP: this machine has no %v: %s is not run by the tests", r.Tier, r.Name)
 		}
 	}
 }

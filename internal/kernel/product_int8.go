@@ -148,7 +148,7 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 				t.rowStarts, t.outStarts = starts[i:], outStarts[i:]
 				if p.amx {
 					t.acc = acc[i*nr:]
-					finishAMX(&t)
+					row.finish(&t)
 				} else {
 					row.run(&t)
 				}
