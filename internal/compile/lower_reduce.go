@@ -66,6 +66,7 @@ func lowerSoftmaxInteger(_ *builder, n *graph.Node) (prepared, error) {
 			return nil
 		}
 		k := kernel.NewSoftmaxInt8(outer, size, inner, in.Signed, in.Scale, out.Scale, out.ZeroPoint, out.lowest, out.highest)
+		k.Vector = c.program.vector
 		emitUnary[byte, byte](c, "softmax_int8", k, y, x)
 		return nil
 	}, nil

@@ -258,12 +258,18 @@ func TestSoftmaxF32(t *testing.T) {
 }
 
 func TestSoftmaxInt8(t *testing.T) {
-	for _, shape := range [][3]int{{3, 10, 1}, {2, 5, 4}, {1, 1, 1}, {0, 4, 1}, {2, 0, 3}, {1, 1000, 1}} {
+	forEachTier(t, func(t *testing.T, s Set) { checkSoftmaxInt8(t, s.Vector()) })
+}
+
+func checkSoftmaxInt8(t *testing.T, vector Vector) {
+	t.Helper()
+	for _, shape := range [][3]int{{3, 10, 1}, {2, 5, 4}, {1, 1, 1}, {0, 4, 1}, {2, 0, 3}, {1, 1000, 1}, {3, 128, 1}, {2, 77, 1}} {
 		for _, signed := range []bool{false, true} {
 			r := random(4)
 			const scaleX, scaleY = float32(0.7), float32(1.0 / 256)
 			lowest, highest := limits(signed)
 			k := NewSoftmaxInt8(shape[0], shape[1], shape[2], signed, scaleX, scaleY, lowest, lowest, highest)
+			k.Vector = vector
 			in := randomCodes(r, shape[0]*shape[1]*shape[2])
 			for i := range in { // a first row of low codes only: nothing may be left of them but for the maximum's subtraction
 				if i < shape[1]*shape[2] {

@@ -77,6 +77,7 @@ func (k *SoftmaxF32) greatest(in []float32, first, last int) float32 {
 // SoftmaxCode. The output may be the same memory as the input. Its pieces are the rows along which numbers add up to
 // one.
 type SoftmaxInt8 struct {
+	Vector                     Vector
 	outer, size, inner         int
 	signed                     bool
 	terms                      [256]float32
@@ -102,6 +103,11 @@ func (k *SoftmaxInt8) Run(out, in []byte, start, end int) {
 	for unit := start; unit < end; unit++ {
 		first := unit/k.inner*k.size*k.inner + unit%k.inner
 		last := first + (k.size-1)*k.inner
+		if k.inner == 1 && k.size >= 8 && k.Vector.kernel != vectorNone {
+			row := in[first : last+1]
+			k.row(out[first:last+1], row, greatestCode(row, flip), flip)
+			continue
+		}
 		greatest := byte(0)
 		for i := first; i <= last; i += k.inner {
 			greatest = max(greatest, in[i]^flip)
@@ -115,4 +121,49 @@ func (k *SoftmaxInt8) Run(out, in []byte, start, end int) {
 			out[i] = byte(numeric.SoftmaxCode(term, sum, k.scale, k.zeroPoint, k.lowest, k.highest))
 		}
 	}
+}
+
+// row is one row with vectors.
+func (k *SoftmaxInt8) row(out, in []byte, greatest, flip byte) {
+	const most = 256
+	var terms [most]float32
+	sum, filled := float32(0), len(in) <= most
+	if filled {
+		for i, q := range in {
+			term := k.terms[greatest-(q^flip)]
+			terms[uint8(i)] = term
+			sum += term
+		}
+	} else {
+		for _, q := range in {
+			sum += k.terms[greatest-(q^flip)]
+		}
+	}
+	for len(in) > 0 {
+		n := min(len(in), most)
+		if !filled {
+			for i, q := range in[:n] {
+				terms[uint8(i)] = k.terms[greatest-(q^flip)]
+			}
+		}
+		if _, ok := k.Vector.unary(quotient, terms[:n], terms[:n], sum, 0, 0); !ok {
+			for i, term := range terms[:n] {
+				terms[i] = term / sum
+			}
+		}
+		k.Vector.Quantize(out[:n], terms[:n], k.scale, k.zeroPoint, k.lowest, k.highest)
+		out, in = out[n:], in[n:]
+	}
+}
+
+// greatestCode is the greatest of at least four codes, flipped.
+func greatestCode(codes []byte, flip byte) byte {
+	a, b, c, d := codes[0]^flip, codes[1]^flip, codes[2]^flip, codes[3]^flip
+	for ; len(codes) >= 4; codes = codes[4:] { // four that do not wait for each other
+		a, b, c, d = max(a, codes[0]^flip), max(b, codes[1]^flip), max(c, codes[2]^flip), max(d, codes[3]^flip)
+	}
+	for _, q := range codes {
+		a = max(a, q^flip)
+	}
+	return max(a, b, c, d)
 }
