@@ -13,11 +13,20 @@ import (
 
 // realConstant copies the real numbers of a constant: floats, or dequantized codes. It is nil if v is not constant.
 func realConstant(v *graph.Value) ([]float32, error) {
+	values, err := realWeights(v)
+	if err == nil && v.Const != nil && v.Type.Quant == nil {
+		values = slices.Clone(values)
+	}
+	return values, err
+}
+
+// realWeights is realConstant to pack at once: it may be the model's own memory.
+func realWeights(v *graph.Value) ([]float32, error) {
 	switch {
 	case v.Const == nil:
 		return nil, nil
 	case v.Type.Quant == nil && v.Const.DType().IsFloat():
-		return op.Float32s(v.Const.Clone()), nil
+		return op.Float32s(v.Const), nil
 	case v.Type.Quant == nil:
 		return nil, fmt.Errorf("constant %q is %s, not real numbers", v.Name, v.Const)
 	}

@@ -51,7 +51,7 @@ func lowerConvFloat(b *builder, n *graph.Node) (prepared, error) {
 	if !ok || !isFloat32(n.Input(0)) {
 		return nil, nil
 	}
-	weights, err := realConstant(n.Input(1))
+	weights, err := realWeights(n.Input(1))
 	if weights == nil || err != nil {
 		return nil, err
 	}

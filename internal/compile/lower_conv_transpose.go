@@ -94,7 +94,7 @@ func lowerConvTransposeFloat(b *builder, n *graph.Node) (prepared, error) {
 	if !ok {
 		return nil, nil
 	}
-	weights, err := realConstant(n.Input(1))
+	weights, err := realWeights(n.Input(1))
 	if weights == nil || err != nil {
 		return nil, err
 	}

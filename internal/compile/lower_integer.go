@@ -29,11 +29,7 @@ func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp
 		return nil, false
 	}
 	p = &integerProduct{compute: n.Compute, row: n.Arithmetic, layer: op.LayerOf(n, w.Const.Shape()), scales: q.Scale}
-	stored := op.Int64s(w.Const)
-	p.weights = kernel.Int8Weights{Filter: f, Data: make([]byte, len(stored)), Signed: w.Type.DType.IsSigned(), ZeroPoint: q.ZeroPoint}
-	for i, v := range stored {
-		p.weights.Data[i] = byte(v)
-	}
+	p.weights = kernel.Int8Weights{Filter: f, Data: storedCodes(w.Const), Signed: w.Type.DType.IsSigned(), ZeroPoint: q.ZeroPoint}
 	p.epilogue.Least, p.epilogue.Greatest = limits(clamp)
 	if n.Compute == graph.DynamicActivations {
 		if !isFloat32(n.Input(0), bias) || bias != nil && !isVector(bias, f.Outputs) {
@@ -91,6 +87,19 @@ func (p *integerProduct) round(n *graph.Node, outputs int, clamp *op.Clamp) (ok 
 	}
 	p.epilogue.ZeroPoint, p.epilogue.Lowest, p.epilogue.Highest = out.ZeroPoint, out.lowest, out.highest
 	return true
+}
+
+// storedCodes is codes of at most 8 bits as bytes: the tensor's own, if it has 8.
+func storedCodes(t *tensor.Tensor) []byte {
+	if t.DType().Bits() == 8 {
+		return t.Bytes()
+	}
+	wide := op.Int64s(t)
+	stored := make([]byte, len(wide))
+	for i, v := range wide {
+		stored[i] = byte(v)
+	}
+	return stored
 }
 
 // isVector reports whether a value is constant and has one entry or n.

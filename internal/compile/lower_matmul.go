@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"slices"
+
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/kernel"
 	"github.com/octet-nn/octet/internal/op"
@@ -37,7 +39,7 @@ func (b *builder) matrixFloat(n *graph.Node, transposed bool, alpha, beta float3
 	if !ok || !isFloat32(n.Input(0)) {
 		return nil, nil
 	}
-	weights, err := realConstant(n.Input(1))
+	weights, err := realWeights(n.Input(1))
 	if weights == nil || err != nil {
 		return nil, err
 	}
@@ -51,7 +53,10 @@ func (b *builder) matrixFloat(n *graph.Node, transposed bool, alpha, beta float3
 			return nil, nil
 		}
 	}
-	scale(weights, alpha)
+	if alpha != 1 {
+		weights = slices.Clone(weights)
+		scale(weights, alpha)
+	}
 	scale(epilogue.Bias, beta)
 	b.pack(n, 1, 2)
 	product := b.kernels.PackF32(kernel.F32Weights{Filter: f, Data: weights})

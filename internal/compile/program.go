@@ -1,8 +1,12 @@
 package compile
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	goruntime "runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/octet-nn/octet/internal/cpu"
 	"github.com/octet-nn/octet/internal/graph"
@@ -55,14 +59,12 @@ func newProgram(g *graph.Graph, o Options) (*program, error) {
 	}
 	b := &builder{kernels: kernel.For(tier), packed: map[graph.Use]bool{}, views: map[*graph.Node]bool{}, maxBytes: p.maxBytes, compile: newProgram}
 	p.vector = b.kernels.Vector()
-	p.kernels = make([]prepared, len(p.graph.Nodes))
+	if p.kernels, err = b.chooseAll(p.graph.Nodes, o.Threads); err != nil {
+		return nil, err
+	}
 	p.takesViews = make([]bool, len(p.graph.Nodes))
 	for i, n := range p.graph.Nodes {
-		k, err := b.choose(n)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", n.Describe(), err)
-		}
-		p.kernels[i], p.takesViews[i] = k, b.views[n]
+		p.takesViews[i] = b.views[n]
 	}
 	b.own(p.graph)
 	return p, nil
@@ -84,14 +86,42 @@ func (p *program) Inputs() []*graph.Value { return p.inputs }
 // Outputs are the graph's outputs and then the kept values.
 func (p *program) Outputs() []*graph.Value { return p.outputs }
 
-// builder chooses kernels and remembers which constants they have packed.
+// builder chooses kernels and remembers which constants they have packed. Nodes are prepared on several goroutines.
 type builder struct {
 	kernels kernel.Set
-	packed  map[graph.Use]bool
-	views   map[*graph.Node]bool // see takeViews
+
+	mu     sync.Mutex // of the maps
+	packed map[graph.Use]bool
+	views  map[*graph.Node]bool // see takeViews
+
 	// For the bodies of nodes: what compiles them, and how many bytes one run may take.
 	compile  func(g *graph.Graph, o Options) (*program, error)
 	maxBytes int
+}
+
+// chooseAll finds the kernel for each node, on as many goroutines as a run has.
+func (b *builder) chooseAll(nodes []*graph.Node, threads int) ([]prepared, error) {
+	if threads <= 0 {
+		threads = goruntime.GOMAXPROCS(0)
+	}
+	kernels, problems := make([]prepared, len(nodes)), make([]error, len(nodes))
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range min(threads, len(nodes)) {
+		group.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(nodes) {
+					return
+				}
+				if kernels[i], problems[i] = b.choose(nodes[i]); problems[i] != nil {
+					problems[i] = fmt.Errorf("%s: %w", nodes[i].Describe(), problems[i])
+				}
+			}
+		})
+	}
+	group.Wait()
+	return kernels, errors.Join(problems...)
 }
 
 // choose finds the kernel for a node; nil if there is none.
@@ -109,13 +139,19 @@ func (b *builder) choose(n *graph.Node) (prepared, error) {
 
 // pack notes that the kernel of node n has its own copy of the constant operands i.
 func (b *builder) pack(n *graph.Node, operands ...int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, i := range operands {
 		b.packed[graph.Use{Node: n, Index: i}] = true
 	}
 }
 
 // takeViews notes that the kernel of node n reads operands whose elements are not packed.
-func (b *builder) takeViews(n *graph.Node) { b.views[n] = true }
+func (b *builder) takeViews(n *graph.Node) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.views[n] = true
+}
 
 // own makes the graph independent of the model file: constants that are still read are copied, the others dropped.
 func (b *builder) own(g *graph.Graph) {
