@@ -310,7 +310,7 @@ func (r *runner) print(s runSample) {
 				fmt.Fprintf(r.out, "    sample %d of the batch\n", i)
 			}
 			for _, a := range row {
-				fmt.Fprintf(r.out, "    %6d  %10.4f  %s\n", a.Index, float64(a.Value), a.Class)
+				fmt.Fprintln(r.out, strings.TrimRight(fmt.Sprintf("    %6d  %10.4f  %s", a.Index, float64(a.Value), a.Class), " "))
 			}
 		}
 	}

@@ -94,7 +94,8 @@ func readInput(m *octet.Model, a inputArgument, preprocess *dataset.Preprocess) 
 		return t, nil
 	}
 	err = fmt.Errorf("--input %s: %w", a.name, err)
-	if a.dims == nil && (openDims(info) || len(info.Shape) > 0 && info.Shape[0] < 0) {
+	saysItsShape := strings.EqualFold(filepath.Ext(a.file), ".npy")
+	if a.dims == nil && !saysItsShape && (openDims(info) || len(info.Shape) > 0 && info.Shape[0] < 0) {
 		err = fmt.Errorf("%w\nIf its sizes are in doubt, say which you mean, for example:\n  --input %s",
 			err, quoted(a.name+"="+a.file+":"+strings.Join(typicalDims(info.Shape), ",")))
 	}
