@@ -203,8 +203,8 @@ type QuantizeOptions struct {
 	Method string
 	// Percentile of values below the upper end of a range; 0 means 99.99. Given, it chooses the method "percentile".
 	Percentile float64
-	// KeepFloat are patterns (path.Match) of node and value names that stay float; KeepFloatOps are operator types. One
-	// that matches nothing is an error.
+	// KeepFloat are patterns of node and value names that stay float: those of path.Match, but * and ? stand for slashes
+	// too. KeepFloatOps are operator types. One that matches nothing is an error.
 	KeepFloat    []string
 	KeepFloatOps []string
 	// QuantizeIO makes graph inputs and outputs integers, instead of float.

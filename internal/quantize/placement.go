@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/op"
@@ -238,6 +239,24 @@ func (p *placement) quantized() []*graph.Value {
 	return all
 }
 
+// matches reports whether a name fits a pattern of path.Match, in which * and ? stand for slashes too: parts of names
+// are no folders.
+func matches(pattern, name string) (bool, error) {
+	const other = "\x00"
+	return path.Match(strings.ReplaceAll(pattern, "/", other), strings.ReplaceAll(name, "/", other))
+}
+
+// literal is the longest part of a pattern that stands for itself.
+func literal(pattern string) string {
+	longest := ""
+	for _, part := range strings.FieldsFunc(pattern, func(r rune) bool { return strings.ContainsRune(`*?[]\`, r) }) {
+		if len(part) > len(longest) {
+			longest = part
+		}
+	}
+	return longest
+}
+
 // keptFloat finds the nodes that the user wants float and the reason to show. Patterns and types that match nothing
 // are errors, all reported at once, with the nearest names.
 func keptFloat(g *graph.Graph, o *Options) (map[*graph.Node]string, error) {
@@ -252,7 +271,7 @@ func keptFloat(g *graph.Graph, o *Options) (map[*graph.Node]string, error) {
 		matched := false
 		for _, n := range g.Nodes {
 			for _, name := range nodeNames(n) {
-				ok, err := path.Match(pattern, name)
+				ok, err := matches(pattern, name)
 				if err != nil {
 					return nil, fmt.Errorf("keep-float pattern %q: %w (a pattern has * ? [a-z]; write \\[ for a bracket)", pattern, err)
 				}
@@ -263,7 +282,8 @@ func keptFloat(g *graph.Graph, o *Options) (map[*graph.Node]string, error) {
 			}
 		}
 		if !matched {
-			problems = append(problems, fmt.Errorf("keep-float pattern %q matches no node or value%s; octet inspect lists the names", pattern, suggest.DidYouMean(pattern, names)))
+			problems = append(problems, fmt.Errorf("keep-float pattern %q matches no node or value%s; octet inspect --nodes lists the names",
+				pattern, suggest.DidYouMean(literal(pattern), names)))
 		}
 	}
 	for _, t := range o.KeepFloatOps {

@@ -20,7 +20,7 @@ type Options struct {
 	Reduction    calibrate.Reduction // how statistics become ranges
 	Intervals    map[string]Interval // ranges of values, by their names in the source file, that Reduction does not decide
 	Arithmetic   numeric.Arithmetic  // None means ONNX
-	KeepFloat    []string            // patterns (path.Match) of node and value names that stay float
+	KeepFloat    []string            // patterns of node and value names that stay float, see matches
 	KeepFloatOps []string            // operator types that stay float
 	QuantizeIO   bool                // graph inputs and outputs are codes too, instead of float
 	Target       Target              // the runtime that will run the model

@@ -231,13 +231,22 @@ func TestKeepFloat(t *testing.T) {
 	if got := sqnr(t, g, q, "fc"); got < 28 {
 		t.Errorf("SQNR %.1f dB", got)
 	}
-	_, _, err = Quantize(g, r, Options{KeepFloat: []string{"conv1", "dww"}, KeepFloatOps: []string{"HardSwitch"}})
+	_, _, err = Quantize(g, r, Options{KeepFloat: []string{"conv1", "dww", "*swis_*"}, KeepFloatOps: []string{"HardSwitch"}})
 	if err == nil {
 		t.Fatal("patterns that match nothing are accepted")
 	}
-	for _, want := range []string{`"conv1" matches no node`, `did you mean "dw"`, `did you mean "HardSwish"`} {
+	for _, want := range []string{`"conv1" matches no node`, `did you mean "dw"`, `did you mean "swish"`, `did you mean "HardSwish"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not say %q", err, want)
+		}
+	}
+}
+
+func TestPatternsCrossSlashes(t *testing.T) {
+	for pattern, want := range map[string]bool{"*/conv*": true, "/block.1/conv1/Conv": true, "/block.[0-9]*": true, "/block?1/*": true,
+		"/block": false, "*/conv2/*": false, "/block.1/conv1/[A-Z]onv": true} {
+		if got, err := matches(pattern, "/block.1/conv1/Conv"); err != nil || got != want {
+			t.Errorf("%q matches: %v, %v", pattern, got, err)
 		}
 	}
 }
