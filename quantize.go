@@ -349,6 +349,9 @@ func (m *Model) quantizeRanges(ctx context.Context, r *Ranges, s Samples, o Quan
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
+	if err := r.fit(g, options); err != nil {
+		return nil, nil, err
+	}
 	calibration := describeReduction(options.Reduction)
 	if s != nil {
 		if calibration, err = m.tune(ctx, g, r, s, &options, o.Tuning); err != nil {

@@ -53,8 +53,8 @@ func (m *Model) Write(w io.Writer, o SaveOptions) error {
 	if a := m.arithmetic(); a != numeric.None && m.graph.Metadata[MetadataArithmetic] == "" {
 		m = m.WithMetadata(map[string]string{MetadataArithmetic: a.String()})
 	}
-	if text := statesText(m.graph); text != "" {
-		m = m.WithMetadata(map[string]string{MetadataStates: text})
+	if len(m.graph.States) > 0 {
+		m = m.withStatesNamed(o.Format)
 	}
 	switch o.Format {
 	case "", formatONNX:

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/octet-nn/octet/internal/format/tflite"
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/runtime"
 	"github.com/octet-nn/octet/tensor"
@@ -168,8 +169,16 @@ type storedState struct {
 	Initial []byte `json:"initial,omitempty"` // base64 of the bytes; absent: zeros
 }
 
-// statesText is MetadataStates of a graph; "" if it has no states.
-func statesText(g *graph.Graph) string {
+// withStatesNamed is the model with the states that a file of the format has as inputs and outputs in its metadata.
+func (m *Model) withStatesNamed(format string) *Model {
+	g := m.graph.Clone()
+	if format == formatTFLite {
+		tflite.Variables(g)
+	}
+	named := &Model{graph: g, path: m.path, size: m.size, notes: m.notes}
+	if len(g.States) == 0 {
+		return named
+	}
 	var stored []storedState
 	for _, s := range g.States {
 		e := storedState{Input: g.Inputs[s.Input].Name, Output: g.Outputs[s.Output].Name}
@@ -178,21 +187,17 @@ func statesText(g *graph.Graph) string {
 		}
 		stored = append(stored, e)
 	}
-	if stored == nil {
-		return ""
-	}
 	text, err := json.Marshal(stored)
 	if err != nil {
 		panic(err) // it is made of strings
 	}
-	return string(text)
+	return named.WithMetadata(map[string]string{MetadataStates: string(text)})
 }
 
 // maxState bounds the bytes of one state, of which a file stores nothing but the size.
 const maxState = 64 << 20
 
-// restoreStates makes states of the inputs and outputs that the metadata names. Those that are not there are variables of
-// the file's own.
+// restoreStates makes states of the inputs and outputs that the metadata names.
 func restoreStates(g *graph.Graph) error {
 	text, ok := g.Metadata[MetadataStates]
 	if !ok {
@@ -205,12 +210,8 @@ func restoreStates(g *graph.Graph) error {
 	}
 	var problems []error
 	for _, s := range stored {
-		named := func(v *graph.Value, name string) bool { return v.Name == name }
-		in := slices.IndexFunc(g.Inputs, func(v *graph.Value) bool { return named(v, s.Input) })
-		out := slices.IndexFunc(g.Outputs, func(v *graph.Value) bool { return named(v, s.Output) })
-		if in < 0 && out < 0 || in >= 0 && g.IsStateInput(in) {
-			continue
-		}
+		in := slices.IndexFunc(g.Inputs, func(v *graph.Value) bool { return v.Name == s.Input })
+		out := slices.IndexFunc(g.Outputs, func(v *graph.Value) bool { return v.Name == s.Output })
 		if err := restoreState(g, in, out, s.Initial); err != nil {
 			problems = append(problems, &FormatError{Offset: -1,
 				Why: fmt.Sprintf("metadata %q: %q and %q are no state: %v", MetadataStates, s.Input, s.Output, err)})
@@ -221,10 +222,10 @@ func restoreStates(g *graph.Graph) error {
 
 func restoreState(g *graph.Graph, in, out int, initial []byte) error {
 	if in < 0 || out < 0 {
-		return errors.New("only one of them is there")
+		return errors.New("the file has no such input or output")
 	}
-	if g.IsStateOutput(out) {
-		return errors.New("the output is another state's")
+	if g.IsStateInput(in) || g.IsStateOutput(out) {
+		return errors.New("one of them is another state's")
 	}
 	t := g.Inputs[in].Type
 	sizes, known := t.Shape.Known()

@@ -209,6 +209,24 @@ func TestStatesAllocateNothing(t *testing.T) {
 	}
 }
 
+// A recurrent layer's state is written as TensorFlow Lite's variable tensors, which persist when the file is read again.
+func TestVariablesAreWritten(t *testing.T) {
+	for _, name := range []string{"mnist_lstm_float", "mnist_lstm_int8"} {
+		m, err := Load(testdata.Shared(t, "tflite", "misc", name+".tflite"), LoadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "m.tflite")
+		if err := m.Save(path, SaveOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		again, err := Load(path, LoadOptions{})
+		if err != nil || len(again.States()) != 2 || len(again.Metadata()[MetadataStates]) > 0 {
+			t.Errorf("%s: %v, metadata %v", name, err, again.Metadata())
+		}
+	}
+}
+
 // recurrent is y = relu(W·[x, h]), h = y: quantized, it keeps its state in float beside integer layers.
 const recurrent = `graph "recurrent"
 input "x" f32[1,8]
@@ -290,7 +308,7 @@ func TestStatesThatAFileGetsWrong(t *testing.T) {
 	}
 	g.States = nil
 	for text, why := range map[string]string{
-		`{`: "cannot be read", `[{"input":"h","output":"none"}]`: "only one of them", `[{"input":"h","output":"y","initial":"AAAA"}]`: "no state",
+		`{`: "cannot be read", `[{"input":"h","output":"none"}]`: "no such input", `[{"input":"h","output":"y","initial":"AAAA"}]`: "no state",
 		`[{"input":"x","output":"y"},{"input":"h","output":"y"}]`: "another state's",
 	} {
 		var file bytes.Buffer

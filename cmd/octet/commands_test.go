@@ -132,6 +132,13 @@ func TestSharedCalibration(t *testing.T) {
 		}
 	}
 	fail(t, exitError, []string{"b.json"}, "quantize", f.model, "--ranges-in", f.path("b.json"), "--ranges-in", f.path("b.json"), "-o", f.path("twice.onnx"))
+	other := f.path("other.json")
+	text, err := os.ReadFile(f.path("a.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeText(t, other, strings.NewReplacer(`"x":`, `"xx":`, `"c":`, `"cc":`, `"r":`, `"rr":`, `"p":`, `"pp":`, `"f":`, `"ff":`, `"y":`, `"yy":`).Replace(string(text)))
+	fail(t, exitError, []string{"another model's"}, "quantize", f.model, "--ranges-in", other, "-o", f.path("other.onnx"))
 }
 
 func TestInterruptedCalibrationIsKept(t *testing.T) {

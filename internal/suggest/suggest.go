@@ -8,7 +8,7 @@ import (
 )
 
 // Nearest returns up to limit known names that resemble name, best first: those that contain it or are contained in
-// it, and those a few edits away, regardless of case.
+// it, those a few edits away, and those with a part that is one or two edits away, regardless of case.
 func Nearest(name string, known []string, limit int) []string {
 	type scored struct {
 		name  string
@@ -18,11 +18,13 @@ func Nearest(name string, known []string, limit int) []string {
 	want := strings.ToLower(name)
 	for _, k := range slices.Compact(slices.Sorted(slices.Values(known))) {
 		have := strings.ToLower(k)
-		d := distance(want, have)
+		d, near := distance(want, have), max(2, len(want)/3)
 		if want != "" && have != "" && (strings.Contains(have, want) || strings.Contains(want, have)) {
 			d = min(d, 2)
+		} else if within := distanceWithin(want, have); within <= min(2, len(want)/3) {
+			d, near = min(d, 2+within), max(near, 2+within)
 		}
-		if d <= max(2, len(want)/3) {
+		if d <= near {
 			found = append(found, scored{k, d})
 		}
 	}
@@ -51,11 +53,23 @@ const maxCompared = 200
 
 // distance is the Levenshtein distance of the first maxCompared bytes.
 func distance(a, b string) int {
-	a, b = a[:min(len(a), maxCompared)], b[:min(len(b), maxCompared)]
+	b = b[:min(len(b), maxCompared)]
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
+	return edits(a, b, row)[len(b)]
+}
+
+// distanceWithin is the least distance of a from any part of b.
+func distanceWithin(a, b string) int {
+	b = b[:min(len(b), maxCompared)]
+	return slices.Min(edits(a, b, make([]int, len(b)+1)))
+}
+
+// edits goes on from row, how many edits lead from nothing to the beginnings of b, to those that lead from a.
+func edits(a, b string, row []int) []int {
+	a = a[:min(len(a), maxCompared)]
 	for i := range len(a) {
 		diagonal := row[0]
 		row[0] = i + 1
@@ -68,5 +82,5 @@ func distance(a, b string) int {
 			diagonal, row[j+1] = row[j+1], next
 		}
 	}
-	return row[len(b)]
+	return row
 }

@@ -14,6 +14,7 @@ func TestNearest(t *testing.T) {
 		{"conv1", []string{"conv1", "conv2", "conv10/weights"}},
 		{"Relu", []string{"relu"}},
 		{"sotfmax", []string{"softmax"}},
+		{"wieghts", []string{"conv10/weights"}},
 		{"completely different", nil},
 	} {
 		if got := Nearest(tc.name, known, 3); !slices.Equal(got, tc.want) {

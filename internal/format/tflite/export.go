@@ -44,7 +44,7 @@ func Write(w io.Writer, g *graph.Graph) error {
 // prepare is a copy of the graph in the form that is written.
 func prepare(g *graph.Graph) (*graph.Graph, error) {
 	g = g.Clone()
-	variables(g)
+	Variables(g)
 	for _, v := range g.Inputs {
 		if v.Type.Shape == nil {
 			return nil, &format.Error{Offset: -1, Why: fmt.Sprintf("input %q has no shape, and TensorFlow Lite files have fixed ones", v.Name), Next: "give its sizes"}

@@ -165,9 +165,9 @@ func callOnce(c *call) error {
 	return nil
 }
 
-// variables makes the states of recurrent operators, which are written as variable tensors, the constants that they
-// begin with. Other states stay inputs and outputs.
-func variables(g *graph.Graph) {
+// Variables makes the states of recurrent operators, which Write writes as variable tensors, the constants that they begin
+// with. Other states stay, and are written as inputs and outputs.
+func Variables(g *graph.Graph) {
 	const states, results = 13, 1 // hidden and cell state, and what becomes of them
 	index := g.Index()
 	inputs, outputs := g.Ports()
