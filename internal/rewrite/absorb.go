@@ -95,6 +95,18 @@ func normalizeFakeQuantize(g *graph.Graph) error {
 				continue
 			}
 			x, y := n.Inputs[0], n.Outputs[0]
+			if bits := o.DType().Bits(); o.Bits != 0 && o.Bits != bits {
+				// Codes would be limited to more bits than the node has.
+				if x.Const == nil {
+					nodes = append(nodes, n)
+					continue
+				}
+				limited := &graph.Value{Name: index.Fresh(x.Name + "_limited"), Origin: x.Source(), Type: x.Type}
+				if err := evaluateConstant(&graph.Node{Name: n.Name, Op: o, Inputs: n.Inputs, Outputs: []*graph.Value{limited}}); err != nil {
+					return err
+				}
+				x = limited
+			}
 			codes := &graph.Value{
 				Name: index.Fresh(y.Name + "_quantized"), Origin: y.Source(),
 				Type: graph.Type{DType: o.DType(), Shape: x.Type.Shape, Quant: q},

@@ -247,15 +247,7 @@ func (c *call) unknown() {
 			shown[name] = a.integer
 		}
 	}
-	// How many results it has shows in who reads it.
-	results := 1
-	for _, n := range c.im.order {
-		for _, in := range n.inputs {
-			if node, i := split(in); node == c.def.name {
-				results = max(results, i+1)
-			}
-		}
-	}
+	results := max(c.im.results[c.def.name], 1) // how many it has shows in who reads it
 	out := make([]*graph.Value, results)
 	for i := range out {
 		out[i] = c.result(i)

@@ -129,3 +129,40 @@ func topK(c *call) error {
 	c.emit(&op.Cast{To: op.OutputType{DType: tensor.Int32}}, []*graph.Value{indices}, c.result(1))
 	return nil
 }
+
+// clipByValue limits to an interval whose ends are scalars.
+func clipByValue(c *call) error {
+	for _, v := range c.in[1:3] {
+		if rank, ok := v.Type.Rank(); !ok || rank != 0 {
+			return c.is(op.Lookup("Min"), c.apply("least", op.Lookup("Max"), c.in[0], c.in[1]), c.in[2])
+		}
+	}
+	return c.is(&op.Clip{}, c.in[0], c.in[1], c.in[2])
+}
+
+// reduceBool is All, the least of 0 and 1, or Any, the greatest.
+func reduceBool(name string) func(c *call) error {
+	return func(c *call) error {
+		o := op.NewReduce(name)
+		o.KeepDims = c.flag("keep_dims") || c.flag("keepdims")
+		axes := c.flatWide(c.in[1])
+		if axes.Const != nil && axes.Const.Len() == 0 {
+			return c.pass(c.in[0])
+		}
+		number := c.apply("i32", &op.Cast{To: op.OutputType{DType: tensor.Int32}}, c.in[0])
+		return c.is(&op.Cast{To: op.OutputType{DType: tensor.Bool}}, c.apply("reduced", o, number, axes))
+	}
+}
+
+// log1p is log(1 + x).
+func log1p(c *call) error {
+	return c.is(op.Lookup("Log"), c.apply("sum", op.Lookup("Add"), c.in[0], c.scalar("one", 1)))
+}
+
+// divNoNan is x/y, 0 where y is 0.
+func divNoNan(c *call) error {
+	zero := c.apply("zero", op.Lookup("Equal"), c.in[1], c.scalar("nothing", 0))
+	safe := c.apply("safe", op.Lookup("Where"), zero, c.scalar("one", 1), c.in[1])
+	quotient := c.apply("quotient", op.Lookup("Div"), c.in[0], safe)
+	return c.is(op.Lookup("Where"), zero, c.scalar("result", 0), quotient)
+}

@@ -74,9 +74,10 @@ func plainName(name string) bool {
 // are several.
 func Read(data []byte, o Options) (g *graph.Graph, notes []string, err error) {
 	o.Limits = o.Limits.WithDefaults()
-	im := &importer{options: o, rows: table(), nodes: map[string]*nodeDef{}, values: map[string]*graph.Value{}, names: map[string]bool{},
+	im := &importer{options: o, rows: table(), nodes: map[string]*nodeDef{}, values: map[string]*graph.Value{}, made: &made{names: map[string]int{}, repeated: maxRepeated},
 		graph: &graph.Graph{}, state: map[string]int{}, spread: map[*graph.Value]*spreadOut{}, dilated: map[*graph.Value]*convolved{},
-		weights: map[*graph.Value]*graph.Value{}, rounded: map[*graph.Value]*graph.Value{}, maker: map[*graph.Value]*graph.Node{}, readers: map[string]int{}}
+		weights: map[*graph.Value]*graph.Value{}, rounded: map[*graph.Value]*graph.Value{}, maker: map[*graph.Value]*graph.Node{}, readers: map[string]int{},
+		results: map[string]int{}, rounders: map[string]bool{}, folds: map[*graph.Value]*graph.Value{}}
 	if err := im.read(data); err != nil {
 		return nil, nil, format.InFile(err, o.File)
 	}
@@ -91,8 +92,8 @@ type importer struct {
 	rows     map[string]row
 	order    []*nodeDef
 	nodes    map[string]*nodeDef
-	values   map[string]*graph.Value       // by "node" or "node:1"
-	names    map[string]bool               // taken in the graph
+	values   map[string]*graph.Value // by "node" or "node:1"
+	made     *made
 	state    map[string]int                // of nodes: being built, built
 	cuts     map[string]bool               // tensors where the graph starts
 	loops    map[*nodeDef]*frame           // while loops, by their Exit nodes
@@ -100,11 +101,28 @@ type importer struct {
 	dilated  map[*graph.Value]*convolved   // results of convolutions of those
 	weights  map[*graph.Value]*graph.Value // the codes of constants that are read dequantized
 	rounded  map[*graph.Value]*graph.Value // the codes of values that are rounded to codes and back
+	folds    map[*graph.Value]*graph.Value // constants that values turned out to be, or the values themselves
 	maker    map[*graph.Value]*graph.Node  // of values that one node of the file makes
 	readers  map[string]int                // how many nodes of the file read a tensor; outputs count too
+	results  map[string]int                // the most results of a node that are read
+	rounders map[string]bool               // nodes whose result a FakeQuant node reads
+	traced   int                           // nodes that were looked at to find out where conditionals begin
 	notes    []string
 	problems []error
 }
+
+// made is what reading a file has made beside the file's own entries.
+type made struct {
+	names    map[string]int // taken in the graph, and how many were derived from each
+	values   int
+	repeated int // bytes that constants may still take by repeating a value
+}
+
+// maxMade bounds the values of a graph: an operator of a few bytes can have many results.
+const maxMade = 1 << 20
+
+// maxProblems is how many problems of a file are listed.
+const maxProblems = 100
 
 const (
 	building = 1
@@ -112,6 +130,9 @@ const (
 )
 
 func (im *importer) problem(n *nodeDef, text string, args ...any) {
+	if len(im.problems) >= maxProblems {
+		return
+	}
 	im.problems = append(im.problems, &format.Error{Offset: n.offset, Node: fmt.Sprintf("%s %q", n.op, n.name), Why: fmt.Sprintf(text, args...)})
 }
 
@@ -278,6 +299,11 @@ func (im *importer) build(outputs []string) {
 	for _, n := range im.order {
 		for _, in := range n.inputs {
 			im.readers[tensorName(in)]++
+			node, i := split(in)
+			im.results[node] = max(im.results[node], i+1)
+		}
+		if strings.HasPrefix(n.op, "FakeQuant") && len(n.inputs) > 0 {
+			im.rounders[tensorName(n.inputs[0])] = true
 		}
 	}
 	for _, name := range outputs {
@@ -309,10 +335,11 @@ const maxDepth = 100_000
 func (im *importer) value(name string) (*graph.Value, error) {
 	// Nodes are built from the bottom by a list instead of by recursion: networks are deep.
 	type entry struct {
-		name string
-		next int
+		name  string
+		needs []string
+		next  int
 	}
-	stack := []entry{{tensorName(name), 0}}
+	stack := []entry{{name: tensorName(name)}}
 	for len(stack) > 0 {
 		top := &stack[len(stack)-1]
 		if im.values[top.name] != nil {
@@ -324,25 +351,24 @@ func (im *importer) value(name string) (*graph.Value, error) {
 		switch {
 		case n == nil:
 			return nil, &format.Error{Offset: -1, Why: fmt.Sprintf("no node computes %q", top.name)}
+		case im.made.values > maxMade:
+			return nil, &format.Error{Offset: n.offset, Node: fmt.Sprintf("%s %q", n.op, n.name), Why: fmt.Sprintf("the network has more than %d values", maxMade)}
 		case im.cuts[top.name]:
 			im.input(n, top.name)
 			stack = stack[:len(stack)-1]
 			continue
-		}
-		needs, err := im.needs(n)
-		if err != nil {
-			return nil, err
 		}
 		if top.next == 0 {
 			if im.state[node] == building {
 				return nil, &format.Error{Offset: n.offset, Node: fmt.Sprintf("%s %q", n.op, n.name), Why: "it depends on its own result"}
 			}
 			im.state[node] = building
+			top.needs = im.needs(n)
 		}
-		if top.next < len(needs) {
+		if top.next < len(top.needs) {
 			top.next++
-			if need := tensorName(needs[top.next-1]); im.values[need] == nil {
-				stack = append(stack, entry{need, 0})
+			if need := tensorName(top.needs[top.next-1]); im.values[need] == nil {
+				stack = append(stack, entry{name: need})
 				if len(stack) > maxDepth {
 					return nil, &format.Error{Offset: n.offset, Why: "nodes depend on each other too deeply"}
 				}
@@ -363,20 +389,23 @@ func (im *importer) value(name string) (*graph.Value, error) {
 }
 
 // needs are the tensors that a node reads; control edges mean nothing in a frozen graph.
-func (im *importer) needs(n *nodeDef) ([]string, error) {
+func (im *importer) needs(n *nodeDef) []string {
 	if f := im.loopOf(n); f != nil {
-		return f.needs(), nil
+		return f.needs()
 	}
-	return slices.DeleteFunc(slices.Clone(n.inputs), func(in string) bool { return strings.HasPrefix(in, "^") }), nil
+	return slices.DeleteFunc(slices.Clone(n.inputs), func(in string) bool { return strings.HasPrefix(in, "^") })
 }
 
-// fresh is a name that the graph does not have.
+// fresh is a name that the graph does not have: base or, if that is taken, base_1, base_2, …
 func (im *importer) fresh(base string) string {
+	im.made.values++
+	names := im.made.names
 	name := base
-	for i := 1; im.names[name] || im.nodes[name] != nil && name != base; i++ {
-		name = base + "_" + strconv.Itoa(i)
+	for i, taken := names[base]; taken || im.nodes[name] != nil && name != base; _, taken = names[name] {
+		i++
+		name, names[base] = base+"_"+strconv.Itoa(i), i
 	}
-	im.names[name] = true
+	names[name] = 0
 	return name
 }
 

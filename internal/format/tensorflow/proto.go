@@ -139,12 +139,12 @@ func (f field) ints(to *[]int64) error {
 func (f field) packed(to *[]byte) error {
 	switch f.kind {
 	case protowire.Fixed32Type:
-		*to = protowire.AppendFixed32((*to)[:len(*to):len(*to)], uint32(f.value))
+		*to = protowire.AppendFixed32(*to, uint32(f.value))
 	case protowire.Fixed64Type:
-		*to = protowire.AppendFixed64((*to)[:len(*to):len(*to)], f.value)
+		*to = protowire.AppendFixed64(*to, f.value)
 	case protowire.BytesType:
 		if *to == nil {
-			*to = f.bytes[:len(f.bytes):len(f.bytes)]
+			*to = f.bytes[:len(f.bytes):len(f.bytes)] // appending to it copies
 		} else {
 			*to = append(*to, f.bytes...)
 		}
@@ -293,9 +293,12 @@ func (d *decoder) tensor(f field, t *tensorProto) error {
 	})
 }
 
+// maxRepeated bounds the bytes of all constants whose last value stands for more than one: what files write in a few bytes.
+const maxRepeated = 256 << 20
+
 // decode makes the tensor. Content stays where it is; lists of values that are shorter than the shape repeat their last
-// one.
-func (t *tensorProto) decode(limits format.Limits) (*tensor.Tensor, error) {
+// one, for which budget has so many bytes left.
+func (t *tensorProto) decode(limits format.Limits, budget *int) (*tensor.Tensor, error) {
 	dtype, ok := dtypes[t.dtype]
 	if !ok {
 		return nil, format.Wrong(t.offset, "a constant has element type %d, which is not supported", t.dtype)
@@ -332,6 +335,9 @@ func (t *tensorProto) decode(limits format.Limits) (*tensor.Tensor, error) {
 	if len(data) < n*size {
 		if len(t.content) > 0 && len(data) > size {
 			return nil, format.Wrong(t.offset, "a constant has %d bytes for shape %v", len(data), t.shape.dims)
+		}
+		if *budget -= n * size; *budget < 0 {
+			return nil, format.Wrong(t.offset, "constants that repeat one value take more than %d MiB", maxRepeated>>20)
 		}
 		full := make([]byte, 0, n*size)
 		full = append(full, data...)

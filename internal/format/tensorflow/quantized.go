@@ -32,8 +32,8 @@ func fakeQuantArgs(c *call) error {
 }
 
 func fakeQuantVars(c *call) error {
-	low, ok1 := constantFloats(c.in[1])
-	high, ok2 := constantFloats(c.in[2])
+	low, ok1 := constantFloats(c.folded(c.in[1], maxFold))
+	high, ok2 := constantFloats(c.folded(c.in[2], maxFold))
 	if !ok1 || !ok2 || len(low) != len(high) || len(low) == 0 {
 		return errUnknown // ranges that are computed
 	}
@@ -51,6 +51,9 @@ func constantFloats(v *graph.Value) ([]float32, bool) {
 // fakeQuant rounds to codes and back. Codes are unsigned, of num_bits bits, without the lowest if narrow_range; several
 // ranges are those of the last axis.
 func (c *call) fakeQuant(low, high []float32) error {
+	inner := *c
+	inner.in = []*graph.Value{c.folded(c.in[0], maxFold)}
+	c = &inner
 	bits := c.int("num_bits", 8)
 	if bits < 2 || bits > 16 {
 		return fmt.Errorf("num_bits %d: wants 2 to 16", bits)
@@ -87,7 +90,67 @@ func (c *call) fakeQuant(low, high []float32) error {
 		shape = []int{len(low)}
 	}
 	o := &op.FakeQuantize{Bits: bits, Narrow: narrow, Axis: q.Axis}
-	return c.is(o, c.in[0], c.constant("scale", tensor.Of(q.Scale, shape...)), c.constant("zero_point", tensor.Of(q.ZeroPoint, shape...)))
+	in := []*graph.Value{c.in[0], c.constant("scale", tensor.Of(q.Scale, shape...)), c.constant("zero_point", tensor.Of(q.ZeroPoint, shape...))}
+	if x := c.in[0]; x.Const == nil || x.Type.DType != tensor.Float32 {
+		return c.is(o, in...)
+	}
+	// Weights: rounded and limited to so many bits first, they are codes of the next larger type.
+	rounded := &graph.Value{Name: c.in[0].Name, Origin: c.in[0].Source(), Type: c.in[0].Type}
+	results, err := op.Evaluate(context.Background(), &graph.Node{Name: c.def.name, Op: o, Inputs: in, Outputs: []*graph.Value{rounded}},
+		[]*tensor.Tensor{c.in[0].Const, in[1].Const, in[2].Const})
+	if err != nil {
+		return err
+	}
+	rounded.Const = results[0]
+	c.in = []*graph.Value{rounded}
+	return c.roundTrip(q, o.DType())
+}
+
+// maxFold is how many operators after each other folded looks at.
+const maxFold = 16
+
+// folded is a value as a constant if that is what it is: weights to which a batch normalization was folded for training
+// are products that nobody has multiplied out. Other values stay what they are.
+func (c *call) folded(v *graph.Value, depth int) *graph.Value {
+	if v == nil || v.Const != nil || depth == 0 {
+		return v
+	}
+	if y := c.im.folds[v]; y != nil {
+		return y
+	}
+	n := c.im.maker[v]
+	if n == nil {
+		return v
+	}
+	c.im.folds[v] = v
+	if _, bodied := n.Op.(op.Bodied); bodied {
+		return v
+	}
+	in := make([]*tensor.Tensor, len(n.Inputs))
+	size := 0
+	for i, x := range n.Inputs {
+		x = c.folded(x, depth-1)
+		if x == nil {
+			continue
+		}
+		if x.Const == nil {
+			return v
+		}
+		in[i] = x.Const
+		size += len(x.Const.Bytes())
+	}
+	const small = 1 << 20
+	shape, ok := v.Type.Shape.Known()
+	if count, possible := tensor.Count(shape); !ok || !possible || v.Type.DType.Bytes(count) > max(small, 2*size) {
+		return v
+	}
+	results, err := op.Evaluate(context.Background(), n, in)
+	if err != nil {
+		return v // it fails when run, with the same message
+	}
+	y := &graph.Value{Name: c.im.fresh(v.Name), Origin: v.Source(), Type: graph.TypeOf(results[0]), Const: results[0]}
+	c.im.folds[v] = y
+	return y
 }
 
 // roundTrip is the node's operand as codes and back. Constants become codes at once: they are weights.
@@ -154,18 +217,47 @@ func dequantize(c *call) error {
 	if !ok1 || !ok2 || len(low) != 1 || len(high) != 1 || !x.Const.DType().IsInteger() || x.Const.DType().Bits() > 16 {
 		return errUnknown
 	}
+	from, step, err := c.spread(low[0], high[0], x.Const.DType())
+	if err != nil {
+		return err
+	}
 	c.im.note("weights that quantize_weights stored as 8-bit codes are read back as weights")
-	// The reals are spread exactly between the ends, which no code of reals through 0 need hit: so they become floats.
-	lowest, highest := x.Const.DType().Limits()
 	codes := op.Int64s(x.Const)
 	values := make([]float32, len(codes))
-	step := (float64(high[0]) - float64(low[0])) / float64(highest-lowest)
 	for i, q := range codes {
-		values[i] = float32(float64(low[0]) + step*float64(q-lowest))
+		values[i] = float32(from + float32(step*float32(q)))
 	}
 	v := &graph.Value{Name: c.im.fresh(c.def.name), Origin: x.Source(), Const: tensor.Of(values, x.Const.Shape()...)}
 	v.Type = graph.TypeOf(v.Const)
 	return c.pass(v)
+}
+
+// spread is how the node's mode spreads codes over a range: the real of code 0 and the step to the next, in float32 as
+// TensorFlow's kernels have them (dequantize_op.cc, quantization_utils.h). TransformGraph writes MIN_FIRST, in which 0 is
+// a code's real; in MIN_COMBINED, the default, it need not be.
+func (c *call) spread(low, high float32, dtype tensor.DType) (from, step float32, err error) {
+	lowest, highest := dtype.Limits()
+	steps := float32(highest - lowest)
+	switch mode := c.text("mode", "MIN_COMBINED"); mode {
+	case "MIN_COMBINED":
+		step = (high - low) / steps
+		return float32(low - float32(step*float32(lowest))), step, nil
+	case "MIN_FIRST":
+		step = float32((float64(high) - float64(low)) / float64(steps))
+		from = low
+		if step > 0 {
+			from = float32(math.Round(float64(low/step))) * step
+		}
+		return float32(from - float32(step*float32(lowest))), step, nil
+	case "SCALED":
+		step = high / float32(highest)
+		if lowest < 0 {
+			step = max(low/float32(lowest), step)
+		}
+		return 0, step, nil
+	default:
+		return 0, 0, fmt.Errorf("mode %q is not known", mode)
+	}
 }
 
 // carried notes what became of a graph of operators on codes.
@@ -189,7 +281,8 @@ func (c *call) real(i, low, high int) (*graph.Value, error) {
 	if v.Const == nil || v.Const.DType().IsFloat() {
 		return v, nil
 	}
-	inner := &call{im: c.im, def: &nodeDef{name: c.im.fresh(c.def.name + "/decoded"), op: "Dequantize"}, in: []*graph.Value{v, c.in[low], c.in[high]}}
+	inner := &call{im: c.im, def: &nodeDef{name: c.im.fresh(c.def.name + "/decoded"), op: "Dequantize", attributes: map[string]*attribute{"mode": {text: []byte("MIN_FIRST")}}},
+		in: []*graph.Value{v, c.in[low], c.in[high]}}
 	if err := dequantize(inner); err != nil {
 		return nil, err
 	}
@@ -247,6 +340,54 @@ func quantizedConv(c *call) error {
 	inner := *c
 	inner.in = []*graph.Value{x, filter}
 	return c.passesOn(c.in[2], c.in[3], func() error { return convolution(&inner) })
+}
+
+func quantizedDepthwise(c *call) error {
+	filter, err := c.real(1, 4, 5)
+	if err != nil {
+		return err
+	}
+	inner := *c
+	inner.in = []*graph.Value{c.in[0], filter}
+	return c.passesOn(c.in[2], c.in[3], func() error { return depthwise(&inner) })
+}
+
+// quantizedBinary has the operands x, y and the ranges of both.
+func quantizedBinary(name string) func(c *call) error {
+	return func(c *call) error {
+		x, err := c.real(0, 2, 3)
+		if err != nil {
+			return err
+		}
+		y, err := c.real(1, 4, 5)
+		if err != nil {
+			return err
+		}
+		return c.passesOn(c.in[2], c.in[3], func() error { return c.is(op.Lookup(name), x, y) })
+	}
+}
+
+func quantizedResize(c *call) error {
+	return c.passesOn(c.in[2], c.in[3], func() error { return resize(op.ResizeLinear)(c) })
+}
+
+// quantizedBatchNorm has x, mean, variance, beta and gamma, each followed by its range.
+func quantizedBatchNorm(c *call) error {
+	inner := *c
+	inner.in = nil
+	for i := range 5 {
+		v, err := c.real(3*i, 3*i+1, 3*i+2)
+		if err != nil {
+			return err
+		}
+		inner.in = append(inner.in, v)
+	}
+	return c.passesOn(c.in[1], c.in[2], func() error { return globalBatchNorm(&inner) })
+}
+
+// shrinkRange only changes the range of codes, to that of their values.
+func shrinkRange(c *call) error {
+	return c.passesOn(c.in[1], c.in[2], func() error { return c.pass(c.in[0]) })
 }
 
 func quantizedMatMul(c *call) error {

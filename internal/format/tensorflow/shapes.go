@@ -23,10 +23,16 @@ func squeeze(c *call) error {
 	if len(axes) == 0 {
 		return c.is(&op.Squeeze{}, c.in[0])
 	}
+	c.asLine(axes)
 	return c.is(&op.Squeeze{}, c.in[0], c.ints("axes", axes...))
 }
 
-func expandDims(c *call) error { return c.is(&op.Unsqueeze{}, c.in[0], c.flatWide(c.in[1])) }
+func expandDims(c *call) error {
+	if axes, err := c.fixed(1); err == nil {
+		c.asImage(axes)
+	}
+	return c.is(&op.Unsqueeze{}, c.in[0], c.flatWide(c.in[1]))
+}
 
 // narrow gives integers the type that the node's attribute asks for, int32 without one.
 func (c *call) narrow(v *graph.Value, attribute string) error {
@@ -322,3 +328,35 @@ func filledLike(v float64) func(c *call) error {
 		return c.is(&op.Expand{}, c.scalar("value", v), c.apply("shape", &op.Shape{ToEnd: true}, c.in[0]))
 	}
 }
+
+// reverse turns axes around.
+func reverse(c *call) error {
+	axes, err := c.fixed(1)
+	if err != nil || len(axes) == 0 {
+		return errUnknown
+	}
+	steps := slices.Repeat([]int{-1}, len(axes))
+	return c.is(&op.Slice{}, c.in[0], c.ints("starts", slices.Repeat([]int{math.MaxInt32}, len(axes))...),
+		c.ints("ends", slices.Repeat([]int{-math.MaxInt32}, len(axes))...), c.ints("axes", axes...), c.ints("steps", steps...))
+}
+
+func reverseSequence(c *call) error {
+	return c.is(&op.ReverseSequence{TimeAxis: c.int("seq_dim", 0), BatchAxis: c.int("batch_dim", 0)}, c.in[0], c.wide(c.in[1]))
+}
+
+func gatherND(c *call) error { return c.is(op.Lookup("GatherND"), c.in[0], c.wide(c.in[1])) }
+
+func broadcastTo(c *call) error { return c.is(&op.Expand{}, c.in[0], c.flatWide(c.in[1])) }
+
+// oneHot has the operands indices, depth, value of the one, value of the others.
+func oneHot(c *call) error {
+	one, other := c.in[2], c.in[3]
+	values := c.apply("values", &op.Concat{}, c.apply("other", &op.Reshape{}, other, c.ints("list", 1)), c.apply("one", &op.Reshape{}, one, c.ints("list", 1)))
+	return c.is(&op.OneHot{Axis: c.int("axis", -1)}, c.in[0], c.flatWide(c.in[1]), values)
+}
+
+func cumSum(c *call) error {
+	return c.is(&op.CumSum{Exclusive: c.flag("exclusive"), Reverse: c.flag("reverse")}, c.in[0], c.wide(c.in[1]))
+}
+
+func einsum(c *call) error { return c.is(&op.Einsum{Equation: c.text("equation", "")}, c.in...) }

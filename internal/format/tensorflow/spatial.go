@@ -20,8 +20,10 @@ func convolution(c *call) error {
 	}
 	x, filter := c.in[0], c.in[1].Type.Shape
 	// A filter with fewer input channels than the input has makes groups.
-	if channels, ok := channelsOf(x, l); ok && len(filter) == 4 && filter[2].Known() && filter[2].Size > 0 && channels != filter[2].Size {
-		o.Group = channels / filter[2].Size
+	if in := len(filter) - 2; in >= 1 {
+		if channels, ok := channelsOf(x, l); ok && filter[in].Known() && filter[in].Size > 0 && channels != filter[in].Size {
+			o.Group = channels / filter[in].Size
+		}
 	}
 	return c.convolve(o, x, c.in[1])
 }
@@ -38,7 +40,7 @@ func channelsOf(v *graph.Value, l op.Layout) (int, bool) {
 // convolve emits a convolution, and remembers one that SpaceToBatchND stands before: BatchToSpaceND may follow.
 func (c *call) convolve(o *op.Conv, x, filter *graph.Value) error {
 	if s := c.im.spread[x]; s != nil {
-		c.im.dilated[c.result(0)] = &convolved{o, filter, s}
+		c.im.dilated[c.result(0)] = &convolved{o, filter, s, false}
 	}
 	return c.is(o, x, filter)
 }
@@ -146,35 +148,26 @@ func pool(c *call) error {
 		return err
 	}
 	window, strides := c.list("ksize"), c.list("strides")
-	if len(window) != 4 || len(strides) != 4 || window[0] != 1 || window[l.Channel(4)] != 1 {
+	rank := len(window)
+	if rank < 4 || len(strides) != rank || window[0] != 1 || window[l.Channel(rank)] != 1 {
 		return errUnknown
 	}
 	auto, pads, err := c.padding(l)
 	if err != nil {
 		return err
 	}
-	if c.def.op == "MaxPool" {
+	if strings.HasPrefix(c.def.op, "MaxPool") {
 		return c.is(&op.MaxPool{KernelShape: spatial(window, l), Strides: spatial(strides, l), AutoPad: auto, Pads: pads, Layout: l}, c.in[0])
 	}
 	o := &op.AveragePool{KernelShape: spatial(window, l), Strides: spatial(strides, l), AutoPad: auto, Pads: pads, Layout: l}
 	codes := c.im.rounded[c.in[0]]
-	if codes == nil || c.fakeQuantFollows() {
+	if codes == nil || c.im.rounders[c.def.name] {
 		return c.is(o, c.in[0])
 	}
 	// Training leaves means of rounded values as they are; converters to integers give them the range of what they average.
 	inner := *c
 	inner.in = []*graph.Value{c.apply("mean", o, c.in[0])}
 	return inner.roundTrip(codes.Type.Quant, codes.Type.DType)
-}
-
-// fakeQuantFollows reports whether the node's result is rounded by the file itself.
-func (c *call) fakeQuantFollows() bool {
-	for _, n := range c.im.order {
-		if strings.HasPrefix(n.op, "FakeQuant") && len(n.inputs) > 0 && tensorName(n.inputs[0]) == c.def.name {
-			return true
-		}
-	}
-	return false
 }
 
 func biasAdd(c *call) error {
@@ -198,6 +191,15 @@ func biasAdd(c *call) error {
 		bias = c.apply("bias", &op.Reshape{}, bias, c.ints("bias_shape", shape...))
 	}
 	return c.is(op.Lookup("Add"), c.in[0], bias)
+}
+
+// globalBatchNorm is the oldest form, with the operands x, mean, variance, beta, gamma.
+func globalBatchNorm(c *call) error {
+	gamma := c.in[4]
+	if !c.flag("scale_after_normalization") {
+		gamma = c.apply("gamma", op.Lookup("Add"), c.apply("zeros", op.Lookup("Sub"), gamma, gamma), c.scalar("one", 1))
+	}
+	return c.is(&op.BatchNormalization{Epsilon: c.float("variance_epsilon", 1e-3), Layout: op.NHWC}, c.in[0], gamma, c.in[3], c.in[1], c.in[2])
 }
 
 // fusedBatchNorm in inference: the results after the first are for training.
@@ -253,83 +255,4 @@ func depthToSpace(c *call) error {
 		return err
 	}
 	return c.is(&op.DepthToSpace{BlockSize: c.int("block_size", 0), Layout: l}, c.in[0])
-}
-
-// spreadOut is what SpaceToBatchND did to a value x: y.
-type spreadOut struct {
-	x, y               *graph.Value
-	blocks, begin, end []int
-}
-
-// convolved is a convolution of a value that SpaceToBatchND spread over the batch.
-type convolved struct {
-	op     *op.Conv
-	filter *graph.Value
-	spread *spreadOut
-}
-
-// spaceToBatch moves squares of an image into the batch: with a convolution after it, TensorFlow's way to dilate.
-func spaceToBatch(c *call) error {
-	blocks, err := c.fixed(1)
-	if err != nil {
-		return err
-	}
-	pads, err := c.fixed(2)
-	if err != nil {
-		return err
-	}
-	if rank, ok := c.in[0].Type.Rank(); !ok || rank != 4 || len(blocks) != 2 || len(pads) != 4 {
-		return errUnknown
-	}
-	s := &spreadOut{x: c.in[0], blocks: blocks, begin: []int{pads[0], pads[2]}, end: []int{pads[1], pads[3]}, y: c.result(0)}
-	c.im.spread[s.y] = s
-	return s.emit(c)
-}
-
-// emit spells the operator with others: pad, take the squares apart, move them in front of the batch.
-func (s *spreadOut) emit(c *call) error {
-	shape, ok := s.x.Type.Shape.Known()
-	if !ok {
-		return errUnknown
-	}
-	padded := c.apply("padded", &op.Pad{}, s.x, c.ints("pads", 0, s.begin[0], s.begin[1], 0, 0, s.end[0], s.end[1], 0))
-	height, width := shape[1]+s.begin[0]+s.end[0], shape[2]+s.begin[1]+s.end[1]
-	if height%s.blocks[0] != 0 || width%s.blocks[1] != 0 {
-		return fmt.Errorf("%d×%d cannot be divided into blocks of %v", height, width, s.blocks)
-	}
-	apart := c.apply("apart", &op.Reshape{}, padded, c.ints("apart_shape", shape[0], height/s.blocks[0], s.blocks[0], width/s.blocks[1], s.blocks[1], shape[3]))
-	moved := c.apply("moved", &op.Transpose{Perm: []int{2, 4, 0, 1, 3, 5}}, apart)
-	c.emit(&op.Reshape{}, []*graph.Value{moved, c.ints("batch_shape", shape[0]*s.blocks[0]*s.blocks[1], height/s.blocks[0], width/s.blocks[1], shape[3])}, s.y)
-	return nil
-}
-
-// batchToSpace undoes spaceToBatch. After a convolution the three together are one with dilation.
-func batchToSpace(c *call) error {
-	blocks, err := c.fixed(1)
-	if err != nil {
-		return err
-	}
-	crops, err := c.fixed(2)
-	if err != nil {
-		return err
-	}
-	shape, ok := c.in[0].Type.Shape.Known()
-	if !ok || len(shape) != 4 || len(blocks) != 2 || len(crops) != 4 || blocks[0] < 1 || blocks[1] < 1 {
-		return errUnknown
-	}
-	if d := c.im.dilated[c.in[0]]; d != nil && slices.Equal(d.spread.blocks, blocks) && d.op.AutoPad == op.Valid && !slices.ContainsFunc(d.op.Strides, func(s int) bool { return s != 1 }) {
-		merged := *d.op
-		merged.AutoPad, merged.Dilations = op.ExplicitPads, slices.Clone(blocks)
-		// Cropping the result is padding the input less.
-		merged.Pads = []int{d.spread.begin[0] - crops[0], d.spread.begin[1] - crops[2], d.spread.end[0] - crops[1], d.spread.end[1] - crops[3]}
-		if slices.Min(merged.Pads) >= 0 {
-			return c.is(&merged, d.spread.x, d.filter)
-		}
-	}
-	batch := shape[0] / (blocks[0] * blocks[1])
-	apart := c.apply("apart", &op.Reshape{}, c.in[0], c.ints("apart_shape", blocks[0], blocks[1], batch, shape[1], shape[2], shape[3]))
-	moved := c.apply("moved", &op.Transpose{Perm: []int{2, 3, 0, 4, 1, 5}}, apart)
-	joined := c.apply("joined", &op.Reshape{}, moved, c.ints("joined_shape", batch, shape[1]*blocks[0], shape[2]*blocks[1], shape[3]))
-	ends := []int{shape[1]*blocks[0] - crops[1], shape[2]*blocks[1] - crops[3]}
-	return c.is(&op.Slice{}, joined, c.ints("starts", crops[0], crops[2]), c.ints("ends", ends...), c.ints("axes", 1, 2))
 }
