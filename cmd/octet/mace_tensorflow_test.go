@@ -62,14 +62,26 @@ models:
 		"trained":   file("trained", trained, "    quantize: 1\n"),
 		"collected": file("collected", plain, "    quantize: 1\n    quantize_range_file: overall_range\n"),
 	} {
-		succeed(t, "convert", "--config", config)
+		if r := succeed(t, "convert", "--config", config); strings.Contains(r.stderr, "scales for 28 of its constants") != (name == "trained") {
+			t.Errorf("%s: %s", name, r.stderr)
+		}
 		r := succeed(t, "run", "--config", config, "--validate", "--input_dir", "samples")
 		if !strings.Contains(r.stdout, "Softmax:0 MACE VS TENSORFLOW similarity: 0.9") || !strings.Contains(r.stdout, "Similarity Test Passed") {
 			t.Errorf("%s:\n%s", name, r.stdout+r.stderr)
 		}
+		if simulated := strings.Contains(r.stdout, "compared with the original model, which rounds as in its training, on 2 samples"); simulated != (name == "trained") {
+			t.Errorf("%s is compared with another model:\n%s", name, r.stdout)
+		}
 		if strings.Contains(r.stdout, "the lowest SQNR of 30 layers is -") {
 			t.Errorf("%s: layers are compared in different orders of dimensions:\n%s", name, r.stdout)
 		}
+	}
+	// As floats it is not what was trained.
+	floats := file("floats", trained, "")
+	succeed(t, "convert", "--config", floats)
+	if r := octetWith(t.Context(), "run", "--config", floats, "--validate", "--input_dir", "samples"); r.code != exitError ||
+		!strings.Contains(r.stderr, "is not above the threshold 0.999") || !strings.Contains(r.stderr, "quantize: 1 makes what was trained") {
+		t.Errorf("a trained model as floats: %d %s%s", r.code, r.stdout, r.stderr)
 	}
 	missing := file("missing", plain, "    quantize: 1\n")
 	fail(t, exitError, []string{"op03/Relu6:0", "quantize_range_file"}, "convert", "--config", missing)

@@ -25,6 +25,9 @@ type Options struct {
 	// Inputs and Outputs cut the graph at these tensors. Without them it starts at its placeholders, or after the nodes
 	// that decode sound and images, and ends at what no other node reads.
 	Inputs, Outputs []string
+	// Trained, if it is set, is told what every FakeQuant node of one range says of its operand, and the graph has none of
+	// these nodes: for callers that find codes in their own way.
+	Trained func(operand *graph.Value, low, high float32, bits int)
 }
 
 // IsGraph reports whether data looks like a GraphDef: a protobuf message whose first field is a node with a name and an

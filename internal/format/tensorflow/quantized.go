@@ -71,6 +71,13 @@ func (c *call) fakeQuant(low, high []float32) error {
 		scale, zero := nudged(low[i], high[i], lowest, highest)
 		q.Scale, q.ZeroPoint = append(q.Scale, scale), append(q.ZeroPoint, zero)
 	}
+	if trained := c.im.options.Trained; trained != nil && len(low) == 1 {
+		trained(c.in[0], low[0], high[0], bits)
+		if c.in[0].Const != nil {
+			return c.pass(c.in[0])
+		}
+		return c.is(&op.Identity{}, c.in[0])
+	}
 	if len(low) > 1 {
 		rank, err := c.rank(0)
 		if err != nil {

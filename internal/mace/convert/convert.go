@@ -52,9 +52,15 @@ type Options struct {
 	Schema       string
 	// Ranges are those of quantize_range_file by name; a trailing ":0" does not matter. nil means that there is no such
 	// file.
-	Ranges               map[string]Range
+	Ranges map[string]Range
+	// Trained are ranges that quantization-aware training left in the model file and its reader took out, by name. They
+	// come before those of Ranges.
+	Trained              map[string]Range
 	ChangeConcatRanges   bool
 	QuantizeLargeWeights bool
+	// Simulate makes the float network that quantization-aware training computed: values and weights are rounded as its nodes
+	// say, instead of the nodes only being asked for ranges. It has no effect on quantized models.
+	Simulate bool
 	// Strict refuses models with an operator that cannot be quantized, as MACE does, instead of leaving it float.
 	Strict bool
 	// Arithmetic is the row that integer operators follow; None means ONNX. numeric.MACE also keeps MACE's treatment of
@@ -87,6 +93,7 @@ type Report struct {
 	Activations []Activation // inputs first, then in order of execution
 	Constants   []Constant
 	Islands     []Island
+	Simulated   int // values that are rounded as in training
 	Notes       []string
 }
 
@@ -143,8 +150,8 @@ func Convert(g *graph.Graph, o Options) (*graph.Graph, *Report, error) {
 		return nil, nil, err
 	}
 	c := &converter{g: g, o: o, numbers: numbers{o.Schema, o.Arithmetic == numeric.MACE}, report: &Report{},
-		learned: map[*graph.Value]Range{}, trained: map[*graph.Value]*trained{}, scales: map[*graph.Value]float32{}}
-	for _, step := range []func() error{c.cut, c.shapes, c.learn, c.fold, c.channelsLastEdges} {
+		learned: map[*graph.Value]learned{}, trained: map[*graph.Value]*trained{}, scales: map[*graph.Value]float32{}}
+	for _, step := range []func() error{c.cut, c.shapes, c.learn, c.fold, c.simulate, c.channelsLastEdges} {
 		if err := step(); err != nil {
 			return nil, nil, err
 		}
@@ -213,7 +220,7 @@ type converter struct {
 	numbers numbers
 	report  *Report
 
-	learned  map[*graph.Value]Range    // ranges that quantization-aware training left in the model
+	learned  map[*graph.Value]learned  // what quantization-aware training left in the model about activations
 	trained  map[*graph.Value]*trained // constants likewise
 	inputs   map[*graph.Value]Range    // input_ranges
 	formats  map[*graph.Value]string   // of inputs and outputs

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -214,5 +215,54 @@ output "y"`
 	}
 	if w := g.Value("w"); !slices.Equal(op.Int32s(w.Const), []int32{1, 192, 160, 255}) {
 		t.Errorf("weights are %s %v", w.Type, op.Int32s(w.Const))
+	}
+}
+
+// TestSimulate expects the float network that training computed, by hand: inputs, weights and results are rounded, each as
+// its nodes say, whatever the width of their codes and whether they are FakeQuantize or Quantize and Dequantize.
+func TestSimulate(t *testing.T) {
+	const text = `graph "g"
+input "x" f32[1,2]
+const "w" f32[2,2] = [-1 0.5 0.25 1]
+const "ws" f32[1] = [0.3]
+const "bits" f32[1] = [0.5]
+const "point" u8[1] = [2]
+"xq" i8[1,2]q(0.25,0) = Quantize "xq" ("x")
+"xd" f32[1,2] = Dequantize "xd" ("xq")
+"wd" f32[2,2] = FakeQuantize "wd" ("w", "ws") {Signed: true}
+"m" f32[1,2] = MatMul "m" ("xd", "wd")
+"y" f32[1,2] = FakeQuantize "y" ("m", "bits", "point") {Bits: 2}
+output "y"`
+	input := map[string]*tensor.Tensor{"x": tensor.Of([]float32{1.1, -0.9}, 1, 2)}
+	for _, tc := range []struct {
+		options Options
+		want    []float32
+		rounded int
+	}{
+		{Options{}, []float32{1.1*-1 - 0.9*0.25, 1.1*0.5 - 0.9}, 0},
+		// x is 1, −1; w is −0.9, 0.6, 0.3, 0.9; the products −1.2 and −0.3 become codes 0 and 1 of 0…3.
+		{Options{Simulate: true}, []float32{-1, -0.5}, 2},
+	} {
+		g, report, err := Convert(parse(t, text), tc.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := interp.Executor{}.Prepare(g, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := r.Run(t.Context(), input)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := tensor.Values[float32](out["y"])
+		for i := range got {
+			if math.Abs(float64(got[i]-tc.want[i])) > 1e-6 {
+				t.Errorf("simulate %v: %v, want %v", tc.options.Simulate, got, tc.want)
+			}
+		}
+		if report.Simulated != tc.rounded {
+			t.Errorf("%d values are rounded, want %d", report.Simulated, tc.rounded)
+		}
 	}
 }

@@ -168,7 +168,7 @@ func (f *folder) dropUseless(n *graph.Node) bool {
 func (f *folder) nameOutput(n *graph.Node) bool {
 	x, y := n.Inputs[0], n.Outputs[0]
 	p := f.index.Producer(x)
-	if _, ok := n.Op.(*op.Identity); !ok || p == nil || f.index.IsOutput(x) || f.c.learned[x] == (Range{}) {
+	if _, ok := n.Op.(*op.Identity); !ok || p == nil || f.index.IsOutput(x) || f.c.learned[x].Range == (Range{}) {
 		return false
 	}
 	// Training wrote down the range of the operator before; as an operator of its own this one would have none.
@@ -353,7 +353,7 @@ func (f *folder) batchNorm(n *graph.Node) bool {
 	}
 	n.Inputs = []*graph.Value{n.Inputs[0], folded, bias}
 	if y := b.Outputs[0]; f.index.IsOutput(y) {
-		if r, ok := f.c.learned[n.Outputs[0]]; ok && f.c.learned[y] == (Range{}) {
+		if r, ok := f.c.learned[n.Outputs[0]]; ok && f.c.learned[y].Range == (Range{}) {
 			f.c.learned[y] = r
 		}
 		n.Outputs[0] = y
@@ -370,7 +370,7 @@ func constant(index *graph.Index, name string, t *tensor.Tensor) *graph.Value {
 
 // become makes a node produce the result of the one folded into it, under its name.
 func (f *folder) become(n, folded *graph.Node) {
-	if r, ok := f.c.learned[n.Outputs[0]]; ok && f.c.learned[folded.Outputs[0]] == (Range{}) {
+	if r, ok := f.c.learned[n.Outputs[0]]; ok && f.c.learned[folded.Outputs[0]].Range == (Range{}) {
 		f.c.learned[folded.Outputs[0]] = r
 	}
 	n.Name, n.Outputs[0] = folded.Name, folded.Outputs[0]

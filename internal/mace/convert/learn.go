@@ -1,8 +1,10 @@
 package convert
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/op"
@@ -18,7 +20,12 @@ func (c *converter) learn() error {
 		switch o := n.Op.(type) {
 		case *op.FakeQuantize:
 			if n.Inputs[0].Const != nil { // MACE finds the ranges of constants itself
-				c.hand(index, n, n.Inputs[0])
+				v, err := c.rounded(index, n.Inputs[0], n)
+				if err != nil {
+					problems = append(problems, err)
+					continue
+				}
+				c.hand(index, n, v)
 				continue
 			}
 			q, ok := o.Quant(n)
@@ -30,7 +37,7 @@ func (c *converter) learn() error {
 				c.report.note("%s was trained with %d bits; 8 are used", n.Describe(), o.Bits)
 			}
 			lowest, highest := o.Limits()
-			c.learned[n.Inputs[0]] = realRange(q, lowest, highest)
+			c.learned[n.Inputs[0]] = learned{realRange(q, lowest, highest), q, o.DType()}
 			c.hand(index, n, n.Inputs[0])
 		case *op.Dequantize:
 			if err := c.learnPair(index, n); err != nil {
@@ -41,7 +48,95 @@ func (c *converter) learn() error {
 	if err := errors.Join(problems...); err != nil {
 		return err
 	}
+	for _, v := range c.g.Values() {
+		if r, ok := c.o.Trained[v.Name]; ok && v.Const == nil {
+			c.learned[v] = learned{Range: r}
+		}
+	}
 	c.g.RemoveDead()
+	return nil
+}
+
+// learned is what training knows of a value: its range, and the codes that it was rounded to.
+type learned struct {
+	Range
+	quant *graph.Quant
+	dtype tensor.DType
+}
+
+// rounded is a constant as nodes in a row make it of v, for models that simulate their training; v itself for others.
+func (c *converter) rounded(index *graph.Index, v *graph.Value, nodes ...*graph.Node) (*graph.Value, error) {
+	if !c.o.Simulate || c.o.Quantize {
+		return v, nil
+	}
+	t := v.Const
+	for _, n := range nodes {
+		in := []*tensor.Tensor{t}
+		for _, operand := range n.Inputs[1:] {
+			switch {
+			case operand == nil:
+				in = append(in, nil)
+			case operand.Const == nil:
+				return nil, fmt.Errorf("%s rounds the constant %q by a scale that is computed", n.Describe(), v.Source())
+			default:
+				in = append(in, operand.Const)
+			}
+		}
+		out, err := op.Evaluate(context.Background(), n, in)
+		if err != nil {
+			return nil, err
+		}
+		t = out[0]
+	}
+	return &graph.Value{Name: index.Fresh(v.Name + "_rounded"), Origin: v.Source(), Type: graph.TypeOf(t), Const: t}, nil
+}
+
+// simulate puts the rounding of training behind the values that it was learned from. Outputs are rounded under their names.
+func (c *converter) simulate() error {
+	if !c.o.Simulate || c.o.Quantize {
+		return nil
+	}
+	index := c.g.Index()
+	var nodes []*graph.Node
+	round := func(v *graph.Value) {
+		l := c.learned[v]
+		if l.quant == nil {
+			return
+		}
+		c.report.Simulated++
+		x, y := v, &graph.Value{Name: index.Fresh(v.Name + "_rounded"), Type: v.Type}
+		if p := index.Producer(v); p != nil && index.IsOutput(v) {
+			x, y = y, v
+			p.Outputs[slices.Index(p.Outputs, v)] = x
+		} else {
+			for _, u := range index.Uses(v) {
+				u.Node.Inputs[u.Index] = y
+			}
+		}
+		if lowest, highest := l.quant.Limits(l.dtype); realRange(l.quant, lowest, highest) != l.Range { // codes of, say, 7 bits
+			limited := &graph.Value{Name: index.Fresh(v.Name + "_limited"), Type: v.Type}
+			nodes = append(nodes, &graph.Node{Name: v.Name + "/limit", Op: &op.Clip{}, Outputs: []*graph.Value{limited}, Inputs: []*graph.Value{x,
+				constant(index, v.Name+"_lowest", tensor.Of([]float32{float32(l.Min)})), constant(index, v.Name+"_highest", tensor.Of([]float32{float32(l.Max)}))}})
+			x = limited
+		}
+		codes := &graph.Value{Name: index.Fresh(v.Name + "_codes"), Type: graph.Type{DType: l.dtype, Shape: v.Type.Shape, Quant: l.quant}}
+		nodes = append(nodes,
+			&graph.Node{Name: v.Name + "/quantize", Op: &op.Quantize{}, Inputs: []*graph.Value{x}, Outputs: []*graph.Value{codes}},
+			&graph.Node{Name: v.Name + "/dequantize", Op: &op.Dequantize{}, Inputs: []*graph.Value{codes}, Outputs: []*graph.Value{y}})
+	}
+	for _, v := range c.g.Inputs {
+		round(v)
+	}
+	for _, n := range c.g.Nodes {
+		results := slices.Clone(n.Outputs)
+		nodes = append(nodes, n)
+		for _, v := range results {
+			if v != nil {
+				round(v)
+			}
+		}
+	}
+	c.g.Nodes = nodes
 	return nil
 }
 
@@ -74,6 +169,14 @@ func (c *converter) learnPair(index *graph.Index, n *graph.Node) error {
 	}
 	x := p.Inputs[0]
 	if x.Const != nil {
+		v, err := c.rounded(index, x, p, n)
+		if err != nil {
+			return err
+		}
+		if c.o.Simulate {
+			c.hand(index, n, v)
+			return nil
+		}
 		if single {
 			c.trained[x] = &trained{float64(q.Scale[0]), q.ZeroPoint[0], y.Type.DType == tensor.Int8 && q.ZeroPoint[0] == 0}
 		} else {
@@ -84,7 +187,7 @@ func (c *converter) learnPair(index *graph.Index, n *graph.Node) error {
 			return fmt.Errorf("%s has several scales; MACE knows one scale for each value", p.Describe())
 		}
 		lowest, highest := q.Limits(y.Type.DType)
-		c.learned[x] = realRange(q, lowest, highest)
+		c.learned[x] = learned{realRange(q, lowest, highest), q, y.Type.DType}
 	}
 	c.hand(index, n, x)
 	return nil

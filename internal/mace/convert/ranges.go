@@ -97,7 +97,7 @@ func (c *converter) assign() error {
 	}
 	for v, r := range c.learned {
 		if !slices.Contains(c.g.Inputs, v) {
-			c.infos[v] = c.numbers.activation(r)
+			c.infos[v] = c.numbers.activation(r.Range)
 		}
 	}
 	for _, n := range c.g.Nodes {
@@ -114,9 +114,9 @@ func (c *converter) assign() error {
 		if !isReal(v) {
 			continue
 		}
-		r, learned := c.learned[v]
-		if !learned {
-			r = c.inputs[v]
+		r := c.inputs[v]
+		if l, ok := c.learned[v]; ok {
+			r = l.Range
 		}
 		c.infos[v] = c.numbers.activation(r)
 	}

@@ -26,12 +26,18 @@ import (
 type source struct {
 	model, weights  string   // paths; weights is "" but for Caffe
 	inputs, outputs []string // tensors of the deployment file, at which TensorFlow graphs are cut
+	// simulate keeps nodes that round as in training. Without it TensorFlow's are taken out, and what they say is in trained:
+	// MACE finds codes in its own way, from the very limits that training wrote down.
+	simulate bool
+	quantize bool                     // the model will be quantized
+	note     func(string)             // gets what reading has to say
+	trained  map[string]convert.Range // of values, by name
 }
 
 // platform reads the models of one framework.
 type platform struct {
 	name string
-	read func(s source) (*graph.Graph, error)
+	read func(s *source) (*graph.Graph, error)
 }
 
 // platforms are the frameworks whose models can be read.
@@ -51,19 +57,42 @@ func readable() string {
 }
 
 // readTensorFlow reads a frozen graph. MACE calls its values by TensorFlow's names, with :0.
-func readTensorFlow(s source) (*graph.Graph, error) {
+func readTensorFlow(s *source) (*graph.Graph, error) {
 	data, err := readFile(s.model)
 	if err != nil {
 		return nil, err
 	}
-	g, _, err := tensorflow.Read(data, tensorflow.Options{File: s.model, Inputs: s.inputs, Outputs: s.outputs})
+	o := tensorflow.Options{File: s.model, Inputs: s.inputs, Outputs: s.outputs}
+	ranges, constants := map[*graph.Value]convert.Range{}, 0
+	if !s.simulate {
+		o.Trained = func(operand *graph.Value, low, high float32, bits int) {
+			if operand.Const != nil {
+				constants++
+				return
+			}
+			ranges[operand] = convert.Range{Min: float64(low), Max: float64(high)}
+			if bits != 8 && s.quantize {
+				s.note(fmt.Sprintf("%s was trained with %d bits; 8 are used", operand.Name, bits))
+			}
+		}
+	}
+	g, notes, err := tensorflow.Read(data, o)
 	if err != nil {
 		return nil, err
+	}
+	for _, n := range notes {
+		s.note(n)
+	}
+	if constants > 0 && s.quantize {
+		s.note(fmt.Sprintf("the model was trained with scales for %d of its constants, and as in MACE others are found for them; octet convert %s -o MODEL.onnx keeps what was trained", constants, s.model))
 	}
 	for _, v := range g.Values() {
 		plain := slices.Contains(s.inputs, v.Name) || slices.Contains(s.outputs, v.Name) // as the deployment file spells it
 		if v.Const == nil && !plain && !strings.Contains(v.Name, ":") {
 			v.Name += ":0"
+		}
+		if r, ok := ranges[v]; ok {
+			s.trained[v.Name] = r
 		}
 	}
 	return g, nil
@@ -72,7 +101,7 @@ func readTensorFlow(s source) (*graph.Graph, error) {
 // maxModel bounds model files, in bytes.
 const maxModel = 4 << 30
 
-func readONNX(s source) (*graph.Graph, error) {
+func readONNX(s *source) (*graph.Graph, error) {
 	data, err := readFile(s.model)
 	if err != nil {
 		return nil, err
@@ -85,7 +114,7 @@ func readONNX(s source) (*graph.Graph, error) {
 	return onnx.Read(data, onnx.Options{File: s.model, External: folder.FS()})
 }
 
-func readCaffe(s source) (*graph.Graph, error) {
+func readCaffe(s *source) (*graph.Graph, error) {
 	if s.weights == "" {
 		return nil, errors.New("a Caffe model is two files; give the .caffemodel as weight_file_path")
 	}
@@ -190,12 +219,14 @@ func (c Convert) one(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func
 	if c.stat(f) {
 		g = asFloat(g)
 	}
-	read, err := readSource(f, m, g, warn)
+	var notes []string
+	s := source{quantize: g.Quantize, note: func(text string) { notes = append(notes, text) }}
+	read, err := s.read(f, m, g, warn)
 	o, wrong := options(f, m, g, warn)
 	if err := errors.Join(err, wrong); err != nil {
 		return nil, nil, err
 	}
-	o.QuantizeStat, o.Strict = c.stat(f), c.Strict
+	o.QuantizeStat, o.Strict, o.Trained = c.stat(f), c.Strict, s.trained
 	if o.Arithmetic, err = rowOf(c.Arithmetic, g); err != nil {
 		return nil, nil, deploy.Problem{File: f.Path, At: g.At, Text: fmt.Sprintf("model %s: %v", m.Name, err)}
 	}
@@ -206,18 +237,19 @@ func (c Convert) one(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func
 	if err := checkShapes(f, converted, g); err != nil {
 		return nil, nil, err
 	}
+	report.Notes = append(notes, report.Notes...)
 	return converted, report, nil
 }
 
-// readSource reads a model as its framework wrote it.
-func readSource(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func(string)) (*graph.Graph, error) {
+// read reads a model as its framework wrote it.
+func (s *source) read(f *deploy.File, m *deploy.Model, g *deploy.Graph, warn func(string)) (*graph.Graph, error) {
+	s.trained = map[string]convert.Range{}
 	i := slices.IndexFunc(platforms, func(p platform) bool { return p.name == m.Platform })
 	if i < 0 {
 		return nil, deploy.Problem{File: f.Path, At: m.At, Text: fmt.Sprintf(
 			"model %s: models of %s cannot be read; those of %s can. Export the model to ONNX (for example with tf2onnx or torch.onnx.export), "+
 				"and write platform: onnx, the new model_file_path and its checksum", m.Name, m.Platform, readable())}
 	}
-	var s source
 	var missing []error
 	find := func(r deploy.Resource, path *string) {
 		found, err := f.Find(m, r)

@@ -25,7 +25,9 @@ type Model struct {
 	Inputs, Outputs []Port
 	// Arithmetic is the row that its integer operators follow; None for a float model.
 	Arithmetic numeric.Arithmetic
-	graph      *graph.Graph
+	// Simulates is whether a float model rounds as quantization-aware training did.
+	Simulates bool
+	graph     *graph.Graph
 }
 
 // Layout says in which order files have four-dimensional tensors, NHWC or NCHW; "" means as the deployment file says.
@@ -35,7 +37,7 @@ type Layout struct{ Input, Output string }
 // the row that the model was converted for. forRanges allows a float model of a graph that is to be quantized.
 func Load(f *deploy.File, m *deploy.Model, g *deploy.Graph, output string, layout Layout, arithmetic numeric.Arithmetic, forRanges bool) (*Model, error) {
 	path := ModelPath(f, m, g, output)
-	read, err := readONNX(source{model: path})
+	read, err := readONNX(&source{model: path})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no converted model %s; make it first:\n  octet convert --config %s", path, f.Path)
 	} else if err != nil {
@@ -99,11 +101,12 @@ func typed(g *graph.Graph, row numeric.Arithmetic) error {
 	return g.Check()
 }
 
-// FloatModel is the float form of a graph's original model, with the names of the converted one: what quantized models
-// are compared with.
+// FloatModel is a graph's original model, with the names of the converted one: what that is compared with. If it was
+// trained with quantization it rounds as then, as it does in the framework that it comes from.
 func FloatModel(f *deploy.File, m *deploy.Model, g *deploy.Graph, layout Layout) (*Model, error) {
 	quiet := func(string) {} // converting has said it
-	read, err := readSource(f, m, g, quiet)
+	s := source{simulate: true, note: quiet}
+	read, err := s.read(f, m, g, quiet)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +121,8 @@ func FloatModel(f *deploy.File, m *deploy.Model, g *deploy.Graph, layout Layout)
 		return nil, err
 	}
 	o.QuantizeStat = true // the folds are then those of a quantized model
-	converted, _, err := convert.Convert(read, o)
+	o.Simulate = true
+	converted, report, err := convert.Convert(read, o)
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", m.Name, err)
 	}
@@ -127,7 +131,8 @@ func FloatModel(f *deploy.File, m *deploy.Model, g *deploy.Graph, layout Layout)
 		return nil, fmt.Errorf("model %s: %w", m.Name, err)
 	}
 	rewrite.KeepNames(converted, op.NCHW)
-	return &Model{Name: m.Name, Path: found.Path, Inputs: Inputs(g, layout.Input), Outputs: Outputs(g, layout.Output), graph: converted}, nil
+	return &Model{Name: m.Name, Path: found.Path, Inputs: Inputs(g, layout.Input), Outputs: Outputs(g, layout.Output), graph: converted,
+		Simulates: report.Simulated > 0}, nil
 }
 
 // check compares inputs and outputs with the deployment file, which may have been changed since the model was made.

@@ -124,6 +124,9 @@ func (t *target) verdict(ctx context.Context, m, float *Model, comparisons []Com
 		failed = append(failed, fmt.Errorf("MACE's scheme has one scale for all of a layer's weights, which some networks do not bear (depthwise convolutions above all). "+
 			"A scale for each channel may do better:\n  octet quantize %s --samples SAMPLES -o MODEL.int8.onnx", float.Path))
 	}
+	if len(failed) > 0 && !m.Quantized() && float.Simulates {
+		failed = append(failed, errors.New("the original model was trained with quantization, which a float model leaves out: quantize: 1 makes what was trained"))
+	}
 	for i := range comparisons {
 		comparisons[i].WriteDetails(t.Stdout)
 	}
@@ -133,7 +136,11 @@ func (t *target) verdict(ctx context.Context, m, float *Model, comparisons []Com
 	} else if m.Quantized() {
 		t.Warn("random inputs are unlike those that ranges were collected from; --input_dir FOLDER validates on real ones")
 	}
-	fmt.Fprintf(t.Stdout, "compared with the float model on %s\n", what)
+	original := "the float model"
+	if float.Simulates {
+		original = "the original model, which rounds as in its training,"
+	}
+	fmt.Fprintf(t.Stdout, "compared with %s on %s\n", original, what)
 	if m.Quantized() {
 		layers, err := t.compareLayers(ctx, m, float, m.Layers())
 		if err != nil {
