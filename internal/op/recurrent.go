@@ -101,6 +101,9 @@ type GRU struct {
 type LSTM struct {
 	Recurrence
 	InputForget bool // the forget gate is 1 minus the input gate
+	// Dynamic says that products are those of codes: x as a whole, and h of all sequences in every step, are quantized as
+	// DynamicQuantizeLinear does (DynamicQuantizeLSTM of ONNX Runtime).
+	Dynamic bool
 }
 
 // Type is "RNN".
@@ -172,7 +175,7 @@ func (k *cell) apply(f int, v float64) float64 {
 
 // Evaluate computes in float64.
 func (o *RNN) Evaluate(c *Evaluation) error {
-	return o.run(c, 1, -1, []string{"Tanh"}, func(k *cell, x, h, _ []float64) []float64 {
+	return o.run(c, 1, -1, []string{"Tanh"}, nil, func(k *cell, x, h, _ []float64) []float64 {
 		next := make([]float64, k.hidden)
 		for i := range next {
 			next[i] = k.apply(0, k.fromInput(i, x)+k.fromState(i, h))
@@ -183,7 +186,7 @@ func (o *RNN) Evaluate(c *Evaluation) error {
 
 // Evaluate computes in float64.
 func (o *GRU) Evaluate(c *Evaluation) error {
-	return o.run(c, 3, -1, []string{"Sigmoid", "Tanh"}, func(k *cell, x, h, _ []float64) []float64 {
+	return o.run(c, 3, -1, []string{"Sigmoid", "Tanh"}, nil, func(k *cell, x, h, _ []float64) []float64 {
 		n := k.hidden
 		next, reset, resetState := make([]float64, n), make([]float64, n), make([]float64, n)
 		for i := range n {
@@ -206,7 +209,11 @@ func (o *GRU) Evaluate(c *Evaluation) error {
 
 // Evaluate computes in float64.
 func (o *LSTM) Evaluate(c *Evaluation) error {
-	return o.run(c, 4, 6, []string{"Sigmoid", "Tanh", "Tanh"}, func(k *cell, x, h, memory []float64) []float64 {
+	var round func(values []float64)
+	if o.Dynamic {
+		round = roundDynamically
+	}
+	return o.run(c, 4, 6, []string{"Sigmoid", "Tanh", "Tanh"}, round, func(k *cell, x, h, memory []float64) []float64 {
 		n := k.hidden
 		next := make([]float64, n)
 		for i := range n {
@@ -224,9 +231,19 @@ func (o *LSTM) Evaluate(c *Evaluation) error {
 	})
 }
 
+// roundDynamically replaces values by what their codes stand for, quantized by their own extremes.
+func roundDynamically(values []float64) {
+	codes := make([]byte, len(values))
+	scale, zero := numeric.ONNX.DynamicCodes(codes, convert(values, func(v float64) float32 { return float32(v) }), numeric.MatrixProduct, false)
+	for i, q := range codes {
+		values[i] = float64(int32(q)-zero) * float64(scale)
+	}
+}
+
 // run goes through the steps of each sequence and direction. memory is the operand with the initial cell state, −1 if
-// there is none; step computes the next state and changes the cell state in place.
-func (r *Recurrence) run(c *Evaluation, gates, memory int, defaults []string, step func(k *cell, x, h, memory []float64) []float64) error {
+// there is none; round, if there is one, is what happens to x and, in every step, to h before they are multiplied; step
+// computes the next state and changes the cell state in place.
+func (r *Recurrence) run(c *Evaluation, gates, memory int, defaults []string, round func(values []float64), step func(k *cell, x, h, memory []float64) []float64) error {
 	if err := c.require(3); err != nil {
 		return err
 	}
@@ -282,19 +299,38 @@ func (r *Recurrence) run(c *Evaluation, gates, memory int, defaults []string, st
 		return err
 	}
 	x := Float64s(c.In(0))
+	if round != nil {
+		x = slices.Clone(x)
+		round(x)
+	}
 	all := make([]float64, steps*ways*batch*hidden)
+	before := make([]float64, batch*hidden) // h of the sequences, as it is multiplied
 	for way, k := range cells {
-		for b := range batch {
-			state, own := h[at(way, b):][:hidden], m[at(way, b):][:hidden]
-			for i := range lengths[b] {
-				if r.Direction == Reverse || way == 1 {
-					i = lengths[b] - 1 - i
+		reverse := r.Direction == Reverse || way == 1
+		for t := range steps {
+			clear(before)
+			for b := range batch {
+				if t < lengths[b] { // sequences that have ended do not count when h is rounded
+					copy(before[b*hidden:], h[at(way, b):][:hidden])
+				}
+			}
+			if round != nil {
+				round(before)
+			}
+			for b := range batch {
+				if t >= lengths[b] {
+					continue
+				}
+				i := t
+				if reverse {
+					i = lengths[b] - 1 - t
 				}
 				row, to := i*batch+b, (i*ways+way)*batch+b
 				if r.BatchFirst {
 					row, to = b*steps+i, (b*steps+i)*ways+way
 				}
-				copy(state, step(k, x[row*shape[2]:][:shape[2]], state, own))
+				state := step(k, x[row*shape[2]:][:shape[2]], before[b*hidden:][:hidden], m[at(way, b):][:hidden])
+				copy(h[at(way, b):], state)
 				copy(all[to*hidden:], state)
 			}
 		}

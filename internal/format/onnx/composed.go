@@ -149,7 +149,10 @@ var cellParameters = map[string][2]bool{
 	"HardSigmoid": {true, true}, "Elu": {true, false},
 }
 
-func recurrent(c *call) error {
+func recurrent(c *call) error { return recurrentLayer(c, c.proto.op, c.in, false) }
+
+// recurrentLayer emits the layer of the given name. dynamic says that it quantizes activations.
+func recurrentLayer(c *call, name string, in []*graph.Value, dynamic bool) error {
 	r := op.Recurrence{HiddenSize: c.int("hidden_size", 0), BatchFirst: c.int("layout", 0) != 0, Clip: c.float("clip", 0)}
 	if err := r.Direction.UnmarshalText([]byte(c.string("direction", "forward"))); err != nil {
 		return err
@@ -175,13 +178,13 @@ func recurrent(c *call) error {
 		}
 	}
 	// The number of outputs is that of the operator: those that the file leaves out at the end are absent.
-	switch c.proto.op {
+	switch name {
 	case "RNN":
-		c.emit(&op.RNN{Recurrence: r}, c.in, c.out...)
+		c.emit(&op.RNN{Recurrence: r}, in, c.out...)
 	case "GRU":
-		c.emit(&op.GRU{Recurrence: r, LinearBeforeReset: c.int("linear_before_reset", 0) != 0}, c.in, c.out...)
+		c.emit(&op.GRU{Recurrence: r, LinearBeforeReset: c.int("linear_before_reset", 0) != 0}, in, c.out...)
 	case "LSTM":
-		c.emit(&op.LSTM{Recurrence: r, InputForget: c.int("input_forget", 0) != 0}, c.in, c.out...)
+		c.emit(&op.LSTM{Recurrence: r, InputForget: c.int("input_forget", 0) != 0, Dynamic: dynamic}, in, c.out...)
 	}
 	return nil
 }

@@ -145,6 +145,10 @@ func (e *exporter) node(n *graph.Node) error {
 		return e.linear("DequantizeLinear", n, n.Inputs[0])
 	case *op.SequenceLSTM:
 		return fmt.Errorf("ONNX has no LSTM whose cell state is limited or that computes on codes")
+	case *op.LSTM:
+		if o := n.Op.(*op.LSTM); o.Dynamic {
+			return fmt.Errorf("ONNX has no LSTM that quantizes its activations")
+		}
 	case *op.Unknown, *op.Requantize:
 		return fmt.Errorf("it cannot be written for operator set %d", writtenOpset)
 	}

@@ -140,7 +140,7 @@ func (w *attributeWriter) composed(o graph.Operator, name string, skip map[strin
 		skipAll("Recurrence")
 		w.recurrence(o.Recurrence)
 	case *op.LSTM:
-		skipAll("Recurrence")
+		skipAll("Recurrence", "Dynamic")
 		w.recurrence(o.Recurrence)
 	case *op.EyeLike:
 		if skipAll("Output"); o.Output.DType != tensor.Invalid {

@@ -135,22 +135,25 @@ func softmax(c *call) error {
 	if c.version >= 13 {
 		return c.plain(nil, c.in)
 	}
+	return c.softmaxOfMatrix(c.proto.op, c.in[0], c.out[0])
+}
+
+func (c *call) softmaxOfMatrix(name string, x, out *graph.Value) error {
 	axis := c.int("axis", 1)
-	rank, known := c.in[0].Type.Rank()
-	if known && (axis == rank-1 || axis == -1) {
-		o, err := withAxis(c.proto.op, -1)
-		c.emit(o, c.in, c.out...)
-		return err
-	}
-	o, err := withAxis(c.proto.op, -1)
+	rank, known := x.Type.Rank()
+	o, err := withAxis(name, -1)
 	if err != nil {
 		return err
 	}
+	if known && (axis == rank-1 || axis == -1) {
+		c.emit(o, []*graph.Value{x}, out)
+		return nil
+	}
 	matrix, result, size := c.temporary("matrix"), c.temporary("result"), c.temporary("shape")
-	c.emit(&op.Flatten{Axis: axis}, []*graph.Value{c.in[0]}, matrix)
+	c.emit(&op.Flatten{Axis: axis}, []*graph.Value{x}, matrix)
 	c.emit(o, []*graph.Value{matrix}, result)
-	c.emit(&op.Shape{ToEnd: true}, []*graph.Value{c.in[0]}, size)
-	c.emit(&op.Reshape{AllowZero: true}, []*graph.Value{result, size}, c.out...)
+	c.emit(&op.Shape{ToEnd: true}, []*graph.Value{x}, size)
+	c.emit(&op.Reshape{AllowZero: true}, []*graph.Value{result, size}, out)
 	return nil
 }
 
@@ -440,10 +443,22 @@ func topK(c *call) error {
 	return c.plain(nil, in)
 }
 
-// groupNormalization before operator set 21 had scale and bias per group: that operator is not expressible.
+// groupNormalization before operator set 21 had scale and bias per group.
 func groupNormalization(c *call) error {
-	if c.version < 21 {
+	groups := c.int("num_groups", 0)
+	if c.version >= 21 {
+		return c.plain(nil, c.in)
+	}
+	shape := c.in[0].Type.Shape
+	if len(shape) < 2 || !shape[1].Known() || groups < 1 {
 		return errUnknown
 	}
-	return c.plain(nil, c.in)
+	channels := shape[1].Size
+	in := slices.Clone(c.in)
+	for i, v := range in[1:] {
+		column := c.value("column", op.Lookup("Unsqueeze"), v, c.list("axes", 1))
+		spread := c.value("spread", op.Lookup("Expand"), column, c.list("sizes", int64(groups), int64(channels/groups)))
+		in[1+i] = c.value("channels", op.Lookup("Reshape"), spread, c.list("size", int64(channels)))
+	}
+	return c.plain(nil, in)
 }

@@ -181,7 +181,7 @@ func qlinearConv(c *call) error {
 		return err
 	}
 	if c.int("channels_last", 0) != 0 {
-		return errUnknown
+		o.Layout = op.NHWC
 	}
 	if err := c.fill(o, nil); err != nil {
 		return err
@@ -273,9 +273,13 @@ func qlinearUnary(name string) func(c *call) error {
 	return func(c *call) error {
 		o := op.Lookup(name)
 		if c.int("channels_last", 0) != 0 {
-			return errUnknown
+			switch o := o.(type) {
+			case *op.AveragePool:
+				o.Layout = op.NHWC
+			case *op.GlobalAveragePool:
+				o.Layout = op.NHWC
+			}
 		}
-		c.int("opset", 0) // of QLinearSoftmax: which Softmax it was
 		if err := c.fill(o, nil); err != nil {
 			return err
 		}
@@ -284,6 +288,20 @@ func qlinearUnary(name string) func(c *call) error {
 		c.quantizeTo(y, c.in[3], c.input(4), c.out[0])
 		return nil
 	}
+}
+
+// qlinearSoftmax is Softmax as the operator set in an attribute has it.
+func qlinearSoftmax(c *call) error {
+	y := c.temporary("y")
+	x := c.real("x", c.in[0], c.in[1], c.in[2], 1)
+	var err error
+	if c.int("opset", 1) >= 13 {
+		c.emit(&op.Softmax{Axis: c.int("axis", -1)}, []*graph.Value{x}, y)
+	} else {
+		err = c.softmaxOfMatrix("Softmax", x, y)
+	}
+	c.quantizeTo(y, c.in[3], c.input(4), c.out[0])
+	return err
 }
 
 func qlinearConcat(c *call) error {

@@ -70,7 +70,7 @@ func table() map[key]row {
 		{"com.microsoft", "QLinearAveragePool"}:       {4, 0, qlinearUnary("AveragePool")},
 		{"com.microsoft", "QLinearLeakyRelu"}:         {4, 0, qlinearUnary("LeakyRelu")},
 		{"com.microsoft", "QLinearSigmoid"}:           {4, 0, qlinearUnary("Sigmoid")},
-		{"com.microsoft", "QLinearSoftmax"}:           {4, 0, qlinearUnary("Softmax")},
+		{"com.microsoft", "QLinearSoftmax"}:           {4, 0, qlinearSoftmax},
 		{"com.microsoft", "MatMulIntegerToFloat"}:     {4, 0, matMulIntegerToFloat},
 		{"com.microsoft", "DynamicQuantizeMatMul"}:    {3, 0, dynamicQuantizeMatMul},
 	}
