@@ -72,6 +72,7 @@ func TestBadModels(t *testing.T) {
 			fail(t, exitError, []string{name}, strings.Fields(line)...)
 		}
 	}
+	fail(t, exitError, []string{"fetch or export it again"}, "inspect", f.path("truncated.onnx"))
 	fail(t, exitError, []string{"absent.onnx", "no such file"}, "inspect", f.path("absent.onnx"))
 	fail(t, exitError, []string{f.samples, "folder"}, "inspect", f.samples)
 	if _, err := os.Stat(f.path("q.onnx")); err == nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -54,7 +55,7 @@ Start with:
 	return root
 }
 
-// flagError adds near names to unknown flags.
+// flagError adds near names to unknown flags, and says what numbers are wanted.
 func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
@@ -65,6 +66,18 @@ func flagError(cmd *cobra.Command, err error) error {
 			name = "-" + unknown.GetSpecifiedName()
 		}
 		err = fmt.Errorf("unknown flag %s%s", name, suggest.DidYouMean(name, known))
+	}
+	var invalid *pflag.InvalidValueError
+	var number *strconv.NumError
+	if errors.As(err, &invalid) && errors.As(err, &number) {
+		what := "a whole number"
+		if number.Func == "ParseFloat" {
+			what = "a number"
+		}
+		if errors.Is(number, strconv.ErrRange) {
+			what += " that is not so large"
+		}
+		err = fmt.Errorf("--%s wants %s, not %q", invalid.GetFlag().Name, what, invalid.GetValue())
 	}
 	return usagef("%w; see %s --help", err, cmd.CommandPath())
 }

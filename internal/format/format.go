@@ -64,6 +64,11 @@ func Wrong(offset int, text string, args ...any) error {
 	return &Error{Offset: offset, Why: fmt.Sprintf(text, args...)}
 }
 
+// Damaged is an Error at an offset of a file that ends too early or is not what it seems to be.
+func Damaged(offset int, text string, args ...any) error {
+	return &Error{Offset: offset, Why: fmt.Sprintf(text, args...), Next: "the file may be cut off or damaged: fetch or export it again"}
+}
+
 // InFile completes errors, also joined ones, with the name of the file. Errors of other types become the Why of an
 // Error.
 func InFile(err error, file string) error {

@@ -71,7 +71,7 @@ func (r *weightReader) fields(b []byte, offset int, visit func(f wireField) erro
 		}
 		number, kind, n := protowire.ConsumeTag(b)
 		if n < 0 {
-			return format.Wrong(offset, "the file is truncated or is not a .caffemodel: %v", protowire.ParseError(n))
+			return format.Damaged(offset, "the file is truncated or is not a .caffemodel: %v", protowire.ParseError(n))
 		}
 		b, offset = b[n:], offset+n
 		f := wireField{number: number, kind: kind, offset: offset}
@@ -91,7 +91,7 @@ func (r *weightReader) fields(b []byte, offset int, visit func(f wireField) erro
 			n = protowire.ConsumeFieldValue(number, kind, b)
 		}
 		if n < 0 {
-			return format.Wrong(offset, "the file is truncated or is not a .caffemodel: %v", protowire.ParseError(n))
+			return format.Damaged(offset, "the file is truncated or is not a .caffemodel: %v", protowire.ParseError(n))
 		}
 		b, offset = b[n:], offset+n
 		if err := visit(f); err != nil {

@@ -4,6 +4,8 @@ import (
 	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/octet-nn/octet/internal/format"
 )
 
 // The messages of onnx.proto, as far as they are used. Byte slices are parts of the file.
@@ -120,7 +122,7 @@ func (d *decoder) message(b []byte, offset int, visit func(f field) error) error
 	for len(b) > 0 {
 		number, kind, n := protowire.ConsumeTag(b)
 		if n < 0 {
-			return wrong(offset, "the file is truncated or is not protobuf: %v", protowire.ParseError(n))
+			return format.Damaged(offset, "the file is truncated or is not protobuf: %v", protowire.ParseError(n))
 		}
 		f := field{number: number, kind: kind, offset: offset}
 		b, offset = b[n:], offset+n
@@ -140,7 +142,7 @@ func (d *decoder) message(b []byte, offset int, visit func(f field) error) error
 			n = protowire.ConsumeFieldValue(number, kind, b)
 		}
 		if n < 0 {
-			return wrong(f.offset, "field %d is truncated or malformed: %v", number, protowire.ParseError(n))
+			return format.Damaged(f.offset, "field %d is truncated or malformed: %v", number, protowire.ParseError(n))
 		}
 		if err := visit(f); err != nil {
 			return err

@@ -80,7 +80,7 @@ func (d *decoder) message(b []byte, offset int, visit func(f field) error) error
 		}
 		number, kind, n := protowire.ConsumeTag(b)
 		if n < 0 {
-			return format.Wrong(offset, "the file is truncated or is not protobuf: %v", protowire.ParseError(n))
+			return format.Damaged(offset, "the file is truncated or is not protobuf: %v", protowire.ParseError(n))
 		}
 		b, offset = b[n:], offset+n
 		f := field{number: number, kind: kind, offset: offset}
@@ -100,7 +100,7 @@ func (d *decoder) message(b []byte, offset int, visit func(f field) error) error
 			n = protowire.ConsumeFieldValue(number, kind, b)
 		}
 		if n < 0 {
-			return format.Wrong(offset, "field %d is truncated or malformed: %v", number, protowire.ParseError(n))
+			return format.Damaged(offset, "field %d is truncated or malformed: %v", number, protowire.ParseError(n))
 		}
 		if err := visit(f); err != nil {
 			return err

@@ -32,6 +32,12 @@ func (d *decoder) fail(offset int, text string, args ...any) {
 	}
 }
 
+func (d *decoder) damaged(offset int, text string, args ...any) {
+	if d.err == nil {
+		d.err = format.Damaged(offset, text, args...)
+	}
+}
+
 // spend takes n entries from the budget.
 func (d *decoder) spend(offset, n int) bool {
 	if d.budget -= n; d.budget < 0 {
@@ -48,12 +54,12 @@ func (d *decoder) has(offset, n int) bool {
 // follow is where the offset stored at a position leads; 0 if it leads nowhere.
 func (d *decoder) follow(at int) int {
 	if !d.has(at, flatbuffers.SizeUOffsetT) {
-		d.fail(at, "an offset lies beyond the end of the file")
+		d.damaged(at, "an offset lies beyond the end of the file")
 		return 0
 	}
 	by := int64(flatbuffers.GetUOffsetT(d.data[at:]))
 	if by == 0 || by > int64(len(d.data)-at) {
-		d.fail(at, "an offset leads beyond the end of the file")
+		d.damaged(at, "an offset leads beyond the end of the file")
 		return 0
 	}
 	return at + int(by)
@@ -68,7 +74,7 @@ func (d *decoder) table(at int) table {
 		return table{d: d}
 	}
 	if !d.has(at, flatbuffers.SizeSOffsetT) {
-		d.fail(at, "a table lies beyond the end of the file")
+		d.damaged(at, "a table lies beyond the end of the file")
 		return table{d: d}
 	}
 	vtable := int64(at) - int64(flatbuffers.GetSOffsetT(d.data[at:]))
@@ -80,7 +86,7 @@ func (d *decoder) table(at int) table {
 	t.fields = int(flatbuffers.GetVOffsetT(d.data[vtable:]))
 	t.size = int(flatbuffers.GetVOffsetT(d.data[vtable+2:]))
 	if t.fields < 4 || !d.has(t.vtable, t.fields) || t.size < 4 || !d.has(at, t.size) {
-		d.fail(at, "a table reaches beyond the end of the file")
+		d.damaged(at, "a table reaches beyond the end of the file")
 		return table{d: d}
 	}
 	return t
@@ -159,13 +165,13 @@ func (t table) span(id, size int) (start, count int) {
 		return 0, 0
 	}
 	if !t.d.has(start, 4) {
-		t.d.fail(start, "a vector lies beyond the end of the file")
+		t.d.damaged(start, "a vector lies beyond the end of the file")
 		return 0, 0
 	}
 	n := int64(flatbuffers.GetUint32(t.d.data[start:]))
 	start += 4
 	if n > int64(len(t.d.data)-start)/int64(size) {
-		t.d.fail(start, "a vector of %d entries reaches beyond the end of the file", n)
+		t.d.damaged(start, "a vector of %d entries reaches beyond the end of the file", n)
 		return 0, 0
 	}
 	return start, int(n)
