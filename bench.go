@@ -126,7 +126,10 @@ func newBench(ctx context.Context, m *Model, o BenchOptions) (*bench, error) {
 	for _, v := range s.Inputs() {
 		t := o.Inputs[v.Name]
 		if t == nil {
-			t = randomInput(v)
+			if t, err = randomInput(v); err != nil {
+				s.Close()
+				return nil, err
+			}
 		}
 		b.in = append(b.in, t)
 	}
@@ -139,13 +142,19 @@ func newBench(ctx context.Context, m *Model, o BenchOptions) (*bench, error) {
 	return b, nil
 }
 
+// maxRandomInput is the most bytes of an input that is made up, the bound of a run's memory.
+const maxRandomInput = 8 << 30
+
 // randomInput is a tensor of seeded random values; unknown dimensions are 1.
-func randomInput(v ValueInfo) *tensor.Tensor {
+func randomInput(v ValueInfo) (*tensor.Tensor, error) {
 	shape := slices.Clone(v.Shape)
 	for i, n := range shape {
 		if n < 0 {
 			shape[i] = 1
 		}
+	}
+	if n, ok := tensor.Count(shape); !ok || int64(n) > maxRandomInput*8/int64(max(v.DType.Bits(), 1)) {
+		return nil, fmt.Errorf("input %s takes more than %d GiB; give smaller sizes, or tensors for it", v, maxRandomInput>>30)
 	}
 	t := tensor.New(v.DType, shape...)
 	random := rand.New(rand.NewPCG(1, 1))
@@ -158,7 +167,7 @@ func randomInput(v ValueInfo) *tensor.Tensor {
 			t.Bytes()[i] = byte(random.Uint32())
 		}
 	}
-	return t
+	return t, nil
 }
 
 // window runs the model for a while and keeps the times if the process had its processors: what it used of them is

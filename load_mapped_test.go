@@ -97,7 +97,11 @@ func TestSessionsOutliveMappings(t *testing.T) {
 			}
 			in := map[string]*tensor.Tensor{}
 			for _, v := range s.Inputs() {
-				in[v.Name] = randomInput(v)
+				x, err := randomInput(v)
+				if err != nil {
+					t.Fatal(err)
+				}
+				in[v.Name] = x
 			}
 			if results, err = s.Run(t.Context(), in); err == nil {
 				seen++

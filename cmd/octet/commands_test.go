@@ -277,6 +277,17 @@ func TestOpenSizes(t *testing.T) {
 	}
 }
 
+// TestHugeInputs: an input that nobody has memory for is an error, not the end of the process.
+func TestHugeInputs(t *testing.T) {
+	f := newTiny(t)
+	for _, shape := range []graph.Shape{graph.FixedShape(1, 3, 1<<20, 1<<20), graph.FixedShape(1<<30, 3, 1<<20, 1<<20)} {
+		huge := f.path("huge.onnx")
+		writeModel(t, huge, tinyGraph(shape))
+		succeed(t, "inspect", huge)
+		fail(t, exitError, []string{"huge.onnx", "8 GiB", "smaller sizes"}, "bench", huge, "--duration", "1ms")
+	}
+}
+
 func TestStoredPreprocessing(t *testing.T) {
 	f := newTiny(t)
 	q := f.path("q.onnx")

@@ -69,6 +69,19 @@ func Damaged(offset int, text string, args ...any) error {
 	return &Error{Offset: offset, Why: fmt.Sprintf(text, args...), Next: "the file may be cut off or damaged: fetch or export it again"}
 }
 
+// Within is an Error of a part of a node: of what is wrong with the part itself, if err is an Error, or else at the offset
+// of the node.
+func Within(offset int, node, part string, err error) *Error {
+	out := &Error{Offset: offset, Node: node, Why: part + ": " + err.Error()}
+	if e := (*Error)(nil); errors.As(err, &e) {
+		out.Why, out.Next = part+": "+e.Why, e.Next
+		if e.Offset >= 0 {
+			out.Offset = e.Offset
+		}
+	}
+	return out
+}
+
 // InFile completes errors, also joined ones, with the name of the file. Errors of other types become the Why of an
 // Error.
 func InFile(err error, file string) error {

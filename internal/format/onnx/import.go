@@ -334,7 +334,7 @@ func (im *importer) node(n *nodeProto) {
 		}
 		v, err := im.use(name)
 		if err != nil {
-			im.problem(n.offset, describe(n), "input %d: %v", len(c.in), err)
+			im.problems = append(im.problems, format.Within(n.offset, describe(n), fmt.Sprintf("input %d", len(c.in)), err))
 			v = &graph.Value{Name: name}
 		}
 		c.in = append(c.in, v)

@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -104,10 +105,16 @@ func (t *tensorProto) readExternal(o *Options, size int) ([]byte, error) {
 	if o.External == nil {
 		return nil, fmt.Errorf("file %q is needed but the model was read without its folder", name)
 	}
+	unread := func(err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("file %q is not there: put it beside the model", name)
+		}
+		return fmt.Errorf("file %q cannot be read: %w", name, err)
+	}
 	if m, ok := o.External.(Mapper); ok {
 		data, err := m.Map(name)
 		if err != nil {
-			return nil, fmt.Errorf("map: %w", err)
+			return nil, unread(err)
 		}
 		if data != nil {
 			if offset > int64(len(data)) || int64(size) > int64(len(data))-offset {
@@ -118,12 +125,12 @@ func (t *tensorProto) readExternal(o *Options, size int) ([]byte, error) {
 	}
 	f, err := o.External.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("open: %w", err)
+		return nil, unread(err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("stat: %w", err)
+		return nil, unread(err)
 	}
 	if offset > info.Size() || int64(size) > info.Size()-offset {
 		return nil, fmt.Errorf("file %q has %d bytes, too few for %d at %d", name, info.Size(), size, offset)

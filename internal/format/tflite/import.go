@@ -409,7 +409,9 @@ func (im *importer) operator(i int, r *operatorRecord) {
 		}
 		v, err := im.use(t)
 		if err != nil {
-			im.problem(r.at, kind.name, "input %d: %v", len(c.in), err)
+			if len(im.problems) < maxProblems {
+				im.problems = append(im.problems, format.Within(r.at, kind.name, fmt.Sprintf("input %d", len(c.in)), err))
+			}
 		}
 		c.in = append(c.in, v)
 	}
