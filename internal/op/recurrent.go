@@ -310,7 +310,7 @@ func (r *Recurrence) run(c *Evaluation, gates, memory int, defaults []string, ro
 		for t := range steps {
 			clear(before)
 			for b := range batch {
-				if t < lengths[b] { // sequences that have ended do not count when h is rounded
+				if t <= lengths[b] { // when h is rounded, sequences count up to the step after their last
 					copy(before[b*hidden:], h[at(way, b):][:hidden])
 				}
 			}
