@@ -44,7 +44,7 @@ func (k *SumInt8) Units() int { return k.Shape.chunks }
 
 // Run computes the pieces [start, end).
 func (k *SumInt8) Run(out, a, b []byte, start, end int) {
-	if k.runFixed(out, a, b, start, end) {
+	if k.runFixed(out, a, b, start, end) || k.runReals(out, a, b, start, end) {
 		return
 	}
 	runCodes(&k.Shape, k.SignedA, k.SignedB, k.Sum.Code, out, a, b, start, end)
@@ -90,6 +90,33 @@ func (k *SumInt8) runFixed(out, a, b []byte, start, end int) bool {
 				t.sums, t.out, t.rows = sums[n-t.columns:], t.out[n-t.columns:], 1
 				t.run()
 			}
+		}
+	}
+	return true
+}
+
+// runReals is Run where the row adds reals, of which there are 256 for each operand; it does nothing and reports false
+// elsewhere.
+func (k *SumInt8) runReals(out, a, b []byte, start, end int) bool {
+	var termsA, termsB [256]float32
+	y, ok := k.Sum.RealTerms(&termsA, &termsB, k.SignedA, k.SignedB)
+	if !ok {
+		return false
+	}
+	zero, scale, low, high := float32(y.ZeroPoint), y.Scale, float32(y.Lowest), float32(y.Highest)
+	stepA, stepB := k.Shape.a[k.Shape.rank-1], k.Shape.b[k.Shape.rank-1]
+	all := k.Shape.from(start, end)
+	for l, ok := all.next(); ok; l, ok = all.next() {
+		to := out[l.out:][:l.n]
+		if stepA == 1 && stepB == 1 {
+			x, y := a[l.a:][:l.n], b[l.b:][:l.n]
+			for i := range to {
+				to[i] = byte(numeric.HalfAway(zero+(termsA[x[i]]+termsB[y[i]])/scale, low, high))
+			}
+			continue
+		}
+		for i := range to {
+			to[i] = byte(numeric.HalfAway(zero+(termsA[a[l.a+i*stepA]]+termsB[b[l.b+i*stepB]])/scale, low, high))
 		}
 	}
 	return true
@@ -158,9 +185,7 @@ func (k *SoftmaxRows) Run(out, in []byte, start, end int, scratch []byte) {
 
 // QuantizeBy is numeric's Arithmetic.Quantize of each element. Split it anywhere.
 func QuantizeBy(dst []byte, src []float32, row numeric.Arithmetic, codes numeric.Codes) {
-	for i, x := range src[:len(dst)] {
-		dst[i] = byte(row.Quantize(x, codes))
-	}
+	row.QuantizeTo(dst, src, codes)
 }
 
 // BilinearRow is bilinear resizing of dense NHWC codes, which keep their scale, in a row of the arithmetics that has its

@@ -77,6 +77,28 @@ func (s *Sum) FixedTerms(a, b *[256]int32, signedA, signedB bool) (m FixedPoint,
 	return s.fixedY, s.y, true
 }
 
+// RealTerms fills in the reals that Code adds for every stored byte; the code of their sum x is HalfAway(z_y + x/s_y), within
+// the limits of y. ok is false if the row does not add reals, or if the terms are not all finite.
+func (s *Sum) RealTerms(a, b *[256]float32, signedA, signedB bool) (y Codes, ok bool) {
+	if s.form != sumOfReals || !(s.y.Scale > 0) {
+		return y, false
+	}
+	for i := range 256 {
+		u, v := int32(i), int32(i)
+		if signedA {
+			u = int32(int8(i))
+		}
+		if signedB {
+			v = int32(int8(i))
+		}
+		a[i], b[i] = s.realA(u), s.realB(v)
+		if a[i]-a[i] != 0 || b[i]-b[i] != 0 {
+			return y, false
+		}
+	}
+	return s.y, true
+}
+
 func (s *Sum) realA(a int32) float32 { return Dequantize(a, s.a.ZeroPoint, s.a.Scale) }
 
 func (s *Sum) realB(b int32) float32 {
@@ -160,4 +182,37 @@ func (row Arithmetic) Quantize(x float32, y Codes) int32 {
 		return saturateHalfAway(float32(y.ZeroPoint)+v, 0, y.Lowest, y.Highest)
 	}
 	return Quantize(x, y.Scale, y.ZeroPoint, y.Lowest, y.Highest)
+}
+
+// QuantizeTo is Quantize of each element, to stored bytes.
+func (row Arithmetic) QuantizeTo(dst []byte, src []float32, y Codes) {
+	src = src[:len(dst)]
+	if row.of().quantize != quantizeByReciprocal {
+		for i, x := range src {
+			dst[i] = byte(row.Quantize(x, y))
+		}
+		return
+	}
+	reciprocal, zero := 1/y.Scale, float32(y.ZeroPoint)
+	low, high := float32(y.Lowest), float32(y.Highest)
+	for i, x := range src {
+		v := float32(x * reciprocal)
+		if v != v {
+			dst[i] = byte(y.limit(int64(y.ZeroPoint)))
+			continue
+		}
+		dst[i] = byte(HalfAway(zero+v, low, high))
+	}
+}
+
+// HalfAway is a number limited to [low, high], which are integers of less than 32 bits, and rounded with halves away from
+// zero. A NaN gives high.
+func HalfAway(x, low, high float32) int32 {
+	if x < low {
+		x = low
+	}
+	if !(x < high) {
+		x = high
+	}
+	return int32(float64(x) + math.Copysign(0.5, float64(x))) // the sum is exact in float64, and is cut off
 }

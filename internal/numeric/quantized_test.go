@@ -94,3 +94,24 @@ func TestDynamicRange(t *testing.T) {
 		}
 	}
 }
+
+// TestQuantizeTo compares slices with single elements, in every row: halves and what lies next to them, numbers beyond the
+// limits, infinities and NaN.
+func TestQuantizeTo(t *testing.T) {
+	for _, row := range Arithmetics() {
+		for _, y := range []Codes{{0.5, 0, 0, 255}, {0.031, 77, 0, 255}, {0.25, 255, 3, 250}, {0.1, -5, -128, 127}, {1e-30, 0, 0, 255}} {
+			values := []float32{0, float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()), 1e38, -1e38, 1e-40}
+			for code := float32(-140); code < 260; code += 0.5 {
+				x := code * y.Scale
+				values = append(values, x, math.Nextafter32(x, 1e9), math.Nextafter32(x, -1e9))
+			}
+			got := make([]byte, len(values))
+			row.QuantizeTo(got, values, y)
+			for i, x := range values {
+				if want := byte(row.Quantize(x, y)); got[i] != want {
+					t.Errorf("%v, %+v: code of %v is %d, want %d", row, y, x, got[i], want)
+				}
+			}
+		}
+	}
+}
