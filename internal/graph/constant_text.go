@@ -34,6 +34,8 @@ func constantText(t *tensor.Tensor) string {
 func elementBits(t *tensor.Tensor, i int) uint64 {
 	data := t.Bytes()
 	switch t.DType().Bits() {
+	case 2:
+		return uint64(data[i/4]>>(i%4*2)) & 3
 	case 4:
 		return uint64(data[i/2]>>(i%2*4)) & 15
 	case 8:
@@ -50,6 +52,8 @@ func elementBits(t *tensor.Tensor, i int) uint64 {
 func setElementBits(t *tensor.Tensor, i int, bits uint64) {
 	data := t.Bytes()
 	switch t.DType().Bits() {
+	case 2:
+		data[i/4] |= byte(bits&3) << (i % 4 * 2)
 	case 4:
 		data[i/2] |= byte(bits&15) << (i % 2 * 4)
 	case 8:
@@ -63,7 +67,7 @@ func setElementBits(t *tensor.Tensor, i int, bits uint64) {
 	}
 }
 
-// elementText is the shortest decimal number that denotes an element.
+// elementText is the shortest decimal number that denotes an element; of floats of 8 and 4 bits, their bits as a number.
 func elementText(d tensor.DType, bits uint64) string {
 	short := func(f float32) string { return strconv.FormatFloat(float64(f), 'g', -1, 32) }
 	switch d {
@@ -93,7 +97,7 @@ func parseElement(d tensor.DType, text string) (uint64, error) {
 			return 0, wrong
 		}
 		return math.Float64bits(f), nil
-	case d.IsFloat():
+	case d.IsFloat() && d.Bits() >= 16:
 		f, err := strconv.ParseFloat(text, 32)
 		if err != nil {
 			return 0, wrong
@@ -132,7 +136,7 @@ func seeded(t *tensor.Tensor, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	for i := range t.Len() {
 		switch {
-		case t.DType().IsFloat():
+		case t.DType().IsFloat() && t.DType().Bits() >= 16:
 			setElementBits(t, i, floatBits(t.DType(), 2*r.Float32()-1))
 		case t.DType() == tensor.Bool:
 			setElementBits(t, i, r.Uint64()&1)

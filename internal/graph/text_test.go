@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/octet-nn/octet/internal/graph"
@@ -46,5 +47,33 @@ output "y"
 	}
 	if a, b := g.Text(), g.Clone().Text(); a != b {
 		t.Errorf("a clone prints differently:\n%s\n%s", a, b)
+	}
+}
+
+// Constants of every element type are printed, and read again as the same bytes.
+func TestTextOfEveryElementType(t *testing.T) {
+	for d := tensor.Float32; d <= tensor.Float4E2M1; d++ {
+		c := tensor.New(d, 5)
+		for i := range c.Bytes() {
+			c.Bytes()[i] = byte(16*i + 1)
+			if d == tensor.Bool {
+				c.Bytes()[i] = byte(i & 1)
+			}
+		}
+		if unused := len(c.Bytes())*8 - 5*d.Bits(); unused > 0 { // of the last byte
+			c.Bytes()[len(c.Bytes())-1] &= 0xff >> unused
+		}
+		v := &graph.Value{Name: "c", Type: graph.TypeOf(c), Const: c}
+		g := &graph.Graph{Inputs: []*graph.Value{{Name: "x", Type: graph.Type{DType: d}}}}
+		g.Nodes = []*graph.Node{{Name: "n", Op: &fancy{}, Inputs: []*graph.Value{g.Inputs[0], v}, Outputs: []*graph.Value{{Name: "y", Type: graph.Type{DType: d}}}}}
+		g.Outputs = g.Nodes[0].Outputs
+		back, err := graph.Parse(g.Text(), func(string) graph.Operator { return &fancy{} })
+		if err != nil {
+			t.Errorf("%s: %v\n%s", d, err, g.Text())
+			continue
+		}
+		if got := back.Nodes[0].Inputs[1].Const; got == nil || !bytes.Equal(got.Bytes(), c.Bytes()) {
+			t.Errorf("%s came back as %v\n%s", d, got, g.Text())
+		}
 	}
 }

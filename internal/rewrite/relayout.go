@@ -201,7 +201,7 @@ func (r *relayout) worthwhile(n *graph.Node) bool {
 		return false
 	}
 	rank, ok := n.Outputs[0].Type.Rank()
-	if !ok || rank < 3 {
+	if !ok || rank < 3 || slices.ContainsFunc(n.Outputs, func(v *graph.Value) bool { return v != nil && len(v.Type.Shape) != rank }) {
 		return false
 	}
 	there := false
@@ -230,6 +230,10 @@ func (r *relayout) carries(n *graph.Node, i int) bool {
 func (r *relayout) spatial(n *graph.Node) (graph.Operator, bool) {
 	if len(n.Inputs) == 0 || n.Inputs[0] == nil || len(n.Inputs[0].Type.Shape) < 3 {
 		return nil, false
+	}
+	rank := len(n.Inputs[0].Type.Shape)
+	if slices.ContainsFunc(n.Outputs, func(v *graph.Value) bool { return v != nil && len(v.Type.Shape) != rank }) {
+		return nil, false // statistics of training
 	}
 	switch o := n.Op.(type) {
 	case *op.Conv:
@@ -264,7 +268,6 @@ func (r *relayout) spatial(n *graph.Node) (graph.Operator, bool) {
 	case *op.SpaceToDepth:
 		return relaid(o, &o.Layout, r.target, func(c *op.SpaceToDepth) { c.Layout = r.target })
 	case *op.MeanVarianceNormalization:
-		rank := len(n.Inputs[0].Type.Shape)
 		return relaid(o, &o.Layout, r.target, func(c *op.MeanVarianceNormalization) {
 			c.Layout = r.target
 			c.Axes = slices.Clone(c.Axes)

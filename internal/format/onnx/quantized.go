@@ -19,6 +19,9 @@ func quant(x graph.Type, scale, zero *graph.Value, axis, block int) (q *graph.Qu
 	q = &graph.Quant{Scale: slices.Clone(op.Float32s(scale.Const)), Block: block}
 	q.ZeroPoint = make([]int32, len(q.Scale))
 	if zero != nil {
+		if !zero.Const.DType().IsInteger() { // of an 8-bit float, whose 0 it is
+			return nil, false
+		}
 		if q.ZeroPoint = slices.Clone(op.Int32s(zero.Const)); len(q.ZeroPoint) != len(q.Scale) {
 			return nil, false
 		}

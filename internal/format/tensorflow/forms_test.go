@@ -114,21 +114,14 @@ func TestBatchNormalizationForms(t *testing.T) {
 func TestDilationOfOpenBatches(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 7))
 	w := normals(r, 3*3*2*3)
-	spread := func(batch int) string {
-		return placeholderDef("x", batch, 9, 7, 2) + constDef("w", 1, w, 3, 3, 2, 3) + constDef("block", 3, []float64{2, 3}, 2) +
-			constDef("pads", 3, []float64{2, 3, 3, 5}, 2, 2) + constDef("crops", 3, []float64{0, 1, 0, 2}, 2, 2) +
-			def("spread", "SpaceToBatchND", []string{"x", "block", "pads"}) +
-			def("conv", "Conv2D", []string{"spread", "w"}, attrInts("strides", 1, 1, 1, 1), attrText("padding", "VALID")) +
-			def("y", "BatchToSpaceND", []string{"conv", "block", "crops"})
-	}
-	if g := simplified(t, spread(-1)); len(g.Nodes) != 1 {
+	if g := simplified(t, spreadConvolution(-1, w)); len(g.Nodes) != 1 {
 		t.Errorf("it is not one convolution:\n%s", g.Text())
 	}
 	x := of(normals(r, 2*9*7*2), 2, 9, 7, 2)
-	open, _ := run(t, spread(-1), Options{}, x)
-	known, _ := run(t, spread(2), Options{}, x)
+	open, _ := run(t, spreadConvolution(-1, w), Options{}, x)
+	known, _ := run(t, spreadConvolution(2, w), Options{}, x)
 	// With a second reader of the spread image the parts stay parts, and say the same.
-	parts := spread(-1) + def("other", "Relu", []string{"conv"}) + def("z", "BatchToSpaceND", []string{"other", "block", "crops"})
+	parts := spreadConvolution(-1, w) + def("other", "Relu", []string{"conv"}) + def("z", "BatchToSpaceND", []string{"other", "block", "crops"})
 	apart, _ := run(t, parts, Options{Outputs: []string{"z"}}, x)
 	for i := range open {
 		if max(known[i], 0)-apart[i] > 1e-5 || open[i] != known[i] {
@@ -169,20 +162,13 @@ func TestDilationOfOpenBatches(t *testing.T) {
 
 // TestConditionals: Merge takes what a condition chooses; whether a network trains is known.
 func TestConditionals(t *testing.T) {
-	cond := func(condition string) string {
-		return placeholderDef("x", 2) + condition + constDef("two", 1, []float64{2}) +
-			def("pred", "Identity", []string{"c"}) + def("turn", "Switch", []string{"x", "pred"}) + def("pivot", "Switch", []string{"c", "c"}) +
-			def("yes", "Identity", []string{"pivot:1"}) + def("no", "Identity", []string{"pivot"}) +
-			def("then", "Frobnicate", []string{"turn:1", "^yes"}) + def("else", "Mul", []string{"turn", "two", "^no"}) +
-			def("y", "Merge", []string{"else", "then"})
-	}
 	x := tensor.Of([]float32{1, 5}, 2)
 	for name, flag := range map[string]string{
 		"a constant": def("c", "Const", nil, attrType("dtype", 10), attr("value", text(8, number(1, 10)+text(4, "\x00")))),
 		"learning phase": def("keras_learning_phase", "Placeholder", nil, attrType("dtype", 10), attr("shape", text(7, ""))) +
 			def("c", "Identity", []string{"keras_learning_phase"}),
 	} {
-		got, notes := run(t, cond(flag), Options{Outputs: []string{"y"}}, x)
+		got, notes := run(t, conditional(flag), Options{Outputs: []string{"y"}}, x)
 		if !slices.Equal(got, []float32{2, 10}) {
 			t.Errorf("%s: got %v", name, got)
 		}
@@ -240,10 +226,11 @@ func basicLSTM(prefix, x, c, h string) string {
 		def(p("h"), "Mul", []string{p("tc"), p("so")})
 }
 
+const steps, inputs, hidden = 3, 2, 4 // of recurrent cells
+
 // TestRecurrentCells: cells of many nodes in a static_rnn, in the loop of a dynamic_rnn whose results of all steps are
 // read, and as one operator.
 func TestRecurrentCells(t *testing.T) {
-	const steps, inputs, hidden = 3, 2, 4
 	r := rand.New(rand.NewPCG(9, 9))
 	kernel, bias, x := normals(r, (inputs+hidden)*4*hidden), normals(r, 4*hidden), normals(r, steps*inputs)
 	var rows [][]float64
@@ -256,8 +243,7 @@ func TestRecurrentCells(t *testing.T) {
 			want = append(want, float32(v))
 		}
 	}
-	shared := constDef("one", 3, []float64{1}) + constDef("kernel", 1, kernel, inputs+hidden, 4*hidden) + constDef("bias", 1, bias, 4*hidden) +
-		constDef("forget", 1, []float64{1}) + constDef("start", 1, make([]float64, hidden), 1, hidden) + constDef("zero", 3, []float64{0})
+	shared := cellConstants(kernel, bias)
 	in := of(x, steps, 1, inputs) // time first
 
 	static := placeholderDef("x", steps, 1, inputs) + shared + def("part", "Unpack", []string{"x"}, attrInt("num", steps), attrInt("axis", 0))
@@ -274,24 +260,7 @@ func TestRecurrentCells(t *testing.T) {
 		t.Errorf("static_rnn: got %v, want %v", got, want)
 	}
 
-	frame := attrText("frame_name", "rnn")
-	enter := func(name, of string) string { return def(name+"/enter", "Enter", []string{of}, frame) }
-	constant := func(name, of string) string { return def(name, "Enter", []string{of}, frame, attrFlag("is_constant")) }
-	state := func(name, next string) string {
-		return def(name+"/merge", "Merge", []string{name + "/enter", name + "/next"}) + def(name+"/switch", "Switch", []string{name + "/merge", "cond"}) +
-			def(name, "Identity", []string{name + "/switch:1"}) + def(name+"/next", "NextIteration", []string{next}) + def(name+"/exit", "Exit", []string{name + "/switch"})
-	}
-	dynamic := placeholderDef("x", steps, 1, inputs) + shared + constDef("length", 3, []float64{steps}) + constDef("indices", 3, []float64{0, 1, 2}, 3) +
-		def("in", "TensorArrayV3", []string{"length"}, attrType("dtype", 1)) + def("filled", "TensorArrayScatterV3", []string{"in", "indices", "x", "in:1"}) +
-		def("out", "TensorArrayV3", []string{"length"}, attrType("dtype", 1)) +
-		enter("time", "zero") + enter("flow", "out:1") + enter("c", "start") + enter("h", "start") +
-		constant("limit", "length") + constant("array", "in") + constant("data", "filled") + constant("results", "out") +
-		def("less", "Less", []string{"time/merge", "limit"}) + def("cond", "LoopCond", []string{"less"}) +
-		state("time", "later") + state("flow", "write") + state("c", "cell/c") + state("h", "cell/h") +
-		def("later", "Add", []string{"time", "one"}) + def("now", "TensorArrayReadV3", []string{"array", "time", "data"}) +
-		basicLSTM("cell", "now", "c", "h") + def("write", "TensorArrayWriteV3", []string{"results", "time", "cell/h", "flow"}) +
-		def("size", "TensorArraySizeV3", []string{"out", "flow/exit"}) + def("range", "Range", []string{"zero", "size", "one"}) +
-		def("y", "TensorArrayGatherV3", []string{"out", "range", "flow/exit"})
+	dynamic := dynamicRNN(shared)
 	if got, _ := run(t, dynamic, Options{Outputs: []string{"y"}}, in); !near(got, want, 1e-5) {
 		t.Errorf("dynamic_rnn: got %v, want %v", got, want)
 	}
@@ -313,7 +282,7 @@ func TestRecurrentCells(t *testing.T) {
 
 // TestGRUCells compares GRUCell's nodes and GRUBlockCell with the definition.
 func TestGRUCells(t *testing.T) {
-	const inputs, hidden = 2, 3
+	const hidden = 3
 	r := rand.New(rand.NewPCG(4, 4))
 	gates, candidate := normals(r, (inputs+hidden)*2*hidden), normals(r, (inputs+hidden)*hidden)
 	gateBias, bias, x, h := normals(r, 2*hidden), normals(r, hidden), normals(r, inputs), normals(r, hidden)
@@ -384,17 +353,7 @@ func TestQuantizedNodes(t *testing.T) {
 	for i := range codes {
 		codes[i] = float64(r.IntN(256))
 	}
-	model := placeholderDef("x", 1, 5, 5, 2) + constDef("codes", 12, codes, 3, 3, 2, 2) + constDef("low", 1, []float64{-1}) + constDef("high", 1, []float64{4.1}) +
-		constDef("flat", 3, []float64{-1}, 1) + constDef("axis", 3, []float64{0}, 1) + def("line", "Reshape", []string{"x", "flat"}) +
-		def("least", "Min", []string{"line", "axis"}) + def("most", "Max", []string{"line", "axis"}) +
-		def("xq", "QuantizeV2", []string{"x", "least", "most"}, attrText("mode", "MIN_FIRST")) +
-		def("conv", "QuantizedConv2D", []string{"xq", "codes", "xq:1", "xq:2", "low", "high"}, attrInts("strides", 1, 1, 1, 1), attrText("padding", "SAME")) +
-		def("range", "RequantizationRange", []string{"conv", "conv:1", "conv:2"}) +
-		def("q", "Requantize", []string{"conv", "conv:1", "conv:2", "range", "range:1"}) +
-		def("pool", "QuantizedMaxPool", []string{"q", "q:1", "q:2"}, attrInts("ksize", 1, 2, 2, 1), attrInts("strides", 1, 2, 2, 1), attrText("padding", "SAME")) +
-		def("shrunk", "QuantizeDownAndShrinkRange", []string{"pool", "pool:1", "pool:2"}) +
-		def("relu", "QuantizedRelu6", []string{"shrunk", "shrunk:1", "shrunk:2"}) +
-		def("y", "Dequantize", []string{"relu", "relu:1", "relu:2"}, attrText("mode", "MIN_FIRST"))
+	model := quantizedNodes(codes)
 	weights := make([]float64, len(codes))
 	for i, q := range codes {
 		weights[i] = (q - 50) * 0.02 // −1 is code 0, in steps of 5.1 / 255

@@ -280,6 +280,13 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(placeholderDef("x", 1, 4) + constDef("a", 3, []float64{0, 1}, 2) + def("y", "Mean", []string{"x", "a"}) + def("z", "FakeQuantWithMinMaxArgs", []string{"y"})))
 	f.Add([]byte(def("e", "Enter", []string{"x"}, attrText("frame_name", "f")) + def("m", "Merge", []string{"e", "n"}) + def("s", "Switch", []string{"m", "c"}) +
 		def("c", "LoopCond", []string{"m"}) + def("n", "NextIteration", []string{"s:1"}) + def("q", "Exit", []string{"s"}) + placeholderDef("x")))
+	zeros := make([]float64, (inputs+hidden)*4*hidden)
+	flag := def("keras_learning_phase", "Placeholder", nil, attrType("dtype", 10), attr("shape", text(7, ""))) + def("c", "Identity", []string{"keras_learning_phase"})
+	for _, model := range []string{conditional(flag), spreadConvolution(-1, zeros[:54]), dynamicRNN(cellConstants(zeros, zeros[:4*hidden])), quantizedNodes(zeros[:36]),
+		placeholderDef("x", 1, inputs) + cellConstants(zeros, zeros[:4*hidden]) + def("y", "LSTMBlockCell", []string{"x", "start", "start", "kernel", "start", "start", "start", "bias"}),
+		placeholderDef("x", 4) + constDef("w", 1, zeros[:4], 4) + def("m", "Mul", []string{"w", "w"}) + def("q", "FakeQuantWithMinMaxArgs", []string{"m"}, attrInt("num_bits", 4)) + def("y", "Add", []string{"x", "q"})} {
+		f.Add([]byte(model))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		g, _, err := Read(data, Options{})
 		if err != nil {

@@ -245,8 +245,28 @@ func (c *call) onCodesOfWeights(n *graph.Node, form op.IntegerForm) bool {
 	if quantized(n.Outputs) {
 		return false
 	}
+	for i, role := range form.Roles {
+		if v := n.Inputs[i]; v != nil && role == op.Weight {
+			n.Inputs[i] = c.signedWeights(v)
+		}
+	}
 	n.Compute, n.Arithmetic = graph.DynamicActivations, c.arithmetic(graph.Type{})
 	return true
+}
+
+// signedWeights is v or, of the first converters, whose weights for real activations are int8 codes that are called uint8
+// and have no zero point, what TFLite's kernels make of them.
+func (c *call) signedWeights(v *graph.Value) *graph.Value {
+	if v.Type.DType != tensor.Uint8 || slices.ContainsFunc(v.Type.Quant.ZeroPoint, func(z int32) bool { return z != 0 }) {
+		return v
+	}
+	codes, err := tensor.FromBytes(tensor.Int8, v.Const.Shape(), v.Const.Bytes())
+	if err != nil {
+		return v
+	}
+	w := &graph.Value{Name: c.fresh("weights"), Origin: v.Source(), Type: v.Type, Const: codes}
+	w.Type.DType = tensor.Int8
+	return w
 }
 
 // onReals computes n in floats: its quantized operands are dequantized, its results quantized.

@@ -158,7 +158,13 @@ func (im *importer) metadata() {
 			continue
 		}
 		data := im.model.buffers[e.buffer].data
-		if !isText(data) || len(data) > longest {
+		if len(data) > longest {
+			continue
+		}
+		if !im.decoder.spend(im.model.buffers[e.buffer].at, 1+len(data)/8) {
+			return
+		}
+		if !isText(data) {
 			continue
 		}
 		if im.graph.Metadata == nil {

@@ -358,7 +358,20 @@ func sequenceLSTM(c *call) error {
 	in := append(append(append([]*graph.Value{}, c.in[:9]...), c.in[biases:16]...), c.in[states:states+2]...)
 	x, y := c.in[0].Type, c.out[0].Type
 	n := &graph.Node{Name: c.name(), Op: o, Inputs: in, Outputs: c.out[:1]}
-	if quantized(c.in) {
+	switch {
+	case !quantized(c.in):
+	case x.Quant == nil && y.Quant == nil:
+		// Weights alone are codes. TFLite's kernel also quantizes what they are multiplied with, as it comes; here they are
+		// reals of 8 bits, which is nearer to the network that was trained.
+		for i, v := range n.Inputs {
+			if v != nil && v.Type.Quant != nil && v.Const == nil {
+				return errUnknown
+			}
+			if v != nil {
+				n.Inputs[i] = c.real(v)
+			}
+		}
+	default:
 		// Without projection the hidden state is the result; TFLite's kernel is only known for a zero point of 0.
 		whole := x.Quant.IsPerTensor() && x.DType == tensor.Int8 && y.Quant.IsPerTensor() && y.DType == tensor.Int8 &&
 			y.Quant.ZeroPoint[0] == 0 && in[14].Type.DType == tensor.Int16
