@@ -41,7 +41,9 @@ func TestAliases(t *testing.T) {
 		b.FinishWithFileIdentifier(root, []byte(identifier))
 		return b.FinishedBytes()
 	}
-	code := func(b *flatbuffers.Builder) flatbuffers.UOffsetT { return object(b, []field{{codeOldBuiltin, int8(19)}}) }
+	code := func(b *flatbuffers.Builder) flatbuffers.UOffsetT {
+		return object(b, []field{{codeOldBuiltin, int8(19)}})
+	}
 	tensorOf := func(b *flatbuffers.Builder, name string) flatbuffers.UOffsetT {
 		return object(b, []field{{tensorShape, numbers(b, []int{1, 2, 3, 4})}, {tensorName, b.CreateString(name)}})
 	}
