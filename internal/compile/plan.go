@@ -179,10 +179,11 @@ func (l *planner) live() (needed []bool) {
 	return needed
 }
 
-// Below both of these a step takes some ten microseconds, about what it costs to wake other goroutines.
+// Below both small limits a step takes less than a microsecond wherever there are vectors, and is not worth timing; from
+// one of the large ones on it takes more than it costs to share it on every machine. What is between them is timed.
 const (
-	smallMACs     = 20_000
-	smallElements = 10_000
+	smallMACs, smallElements = 20_000, 1_000
+	largeMACs, largeElements = 5_000_000, 200_000
 )
 
 // node plans one node: it adds what computes it to the plan's steps.
@@ -211,9 +212,20 @@ func (l *planner) node(i int, n *graph.Node) error {
 	}
 	added[main].MACs = cost
 	for i := range added {
-		added[i].Small = cost < smallMACs && c.elements() < smallElements
+		added[i].Sharing = sharing(cost, max(c.elements(), c.operandElements()))
 	}
 	return nil
+}
+
+// sharing is what the size of a step says of sharing it.
+func sharing(macs int64, elements int) runtime.Sharing {
+	switch {
+	case macs < smallMACs && elements < smallElements:
+		return runtime.Alone
+	case macs < largeMACs && elements < largeElements:
+		return runtime.Measured
+	}
+	return runtime.Shared
 }
 
 // macs is the cost of a node, as far as its types are known.

@@ -40,6 +40,19 @@ func (c *planning) elements() int {
 	return most
 }
 
+// operandElements is the number of elements of the largest operand of known shape.
+func (c *planning) operandElements() int {
+	most := 0
+	for _, v := range c.node.Inputs {
+		if v != nil {
+			sizes, _ := v.Type.Shape.Known()
+			n, _ := tensor.Count(sizes)
+			most = max(most, n)
+		}
+	}
+	return most
+}
+
 // in is the place of operand i; nil if it is absent.
 func (c *planning) in(i int) *place {
 	if v := c.node.Input(i); v != nil {

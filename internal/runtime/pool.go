@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Pool is a fixed set of goroutines that share the work of one step. They are started once. Between steps they look out
@@ -14,7 +15,7 @@ import (
 type Pool struct {
 	owner   sync.Mutex
 	workers []worker
-	spins   int // how often a waiting goroutine looks before it sleeps
+	spin    time.Duration // for how long a waiting goroutine looks before it sleeps
 
 	// The job at hand. The fields are written before state opens and read by workers that have joined.
 	run   func(begin, end, worker int)
@@ -41,14 +42,18 @@ type worker struct {
 
 const jobClosed = 1 << 32
 
-// spins is some tens of microseconds.
-const spins = 30_000
+// spin is longer than the steps of a run that are not shared, and short beside what a run takes that is worth sharing.
+// Time is told every looks looks, some hundred nanoseconds.
+const (
+	spin  = 100 * time.Microsecond
+	looks = 500
+)
 
 // NewPool starts threads−1 goroutines; with the one that calls Do, threads of them compute.
 func NewPool(threads int) *Pool {
 	p := &Pool{workers: make([]worker, max(threads-1, 0)), done: make(chan struct{}, 1)}
 	if threads <= runtime.GOMAXPROCS(0) { // else whoever looks out keeps another from working
-		p.spins = spins
+		p.spin = spin
 	}
 	p.state.Store(-jobClosed)
 	for i := range p.workers {
@@ -108,9 +113,11 @@ func (p *Pool) Do(tasks int, run func(begin, end, worker int)) {
 
 // await returns when the last worker has left a closed job.
 func (p *Pool) await() {
-	for range p.spins {
-		if p.state.Load() == -jobClosed {
-			return
+	for begin := time.Now(); time.Since(begin) < p.spin; {
+		for range looks {
+			if p.state.Load() == -jobClosed {
+				return
+			}
 		}
 	}
 	p.waiting.Store(true)
@@ -144,9 +151,11 @@ func (p *Pool) work(number int) {
 // look waits until there has been another job; ok is false when the pool closes.
 func (p *Pool) look(w *worker, seen int64) (jobs int64, ok bool) {
 	for {
-		for range p.spins {
-			if jobs = p.jobs.Load(); jobs != seen {
-				return jobs, true
+		for begin := time.Now(); time.Since(begin) < p.spin; {
+			for range looks {
+				if jobs = p.jobs.Load(); jobs != seen {
+					return jobs, true
+				}
 			}
 		}
 		w.asleep.Store(true)
