@@ -35,6 +35,7 @@ var composedTable = append([]func() Operator{
 	func() Operator { return &DFT{} },
 	func() Operator { return &STFT{Onesided: true} },
 	func() Operator { return &MelWeightMatrix{} },
+	func() Operator { return &TreeEnsemble{Aggregate: 1} },
 }, windows()...)
 
 // windows is the rows of window functions.

@@ -13,7 +13,7 @@ func controls() map[key]row {
 	return map[key]row{
 		{"", "If"}:                           {1, 0, branch},
 		{"", "Loop"}:                         {0, 0, loop},
-		{"", "Scan"}:                         {1, 0, scan},
+		{"", "Scan"}:                         {0, 0, scan},
 		{"ai.onnx.preview", "FlexAttention"}: {3, 0, flexAttention},
 	}
 }
@@ -158,10 +158,9 @@ func loop(c *call) error {
 	return nil
 }
 
-// scan before operator set 9 had a batch, and is not expressible.
 func scan(c *call) error {
 	if c.version < 9 {
-		return errUnknown
+		return scanBatch(c)
 	}
 	o := &op.Scan{NumScanInputs: c.int("num_scan_inputs", 0)}
 	o.States = len(c.in) - o.NumScanInputs
@@ -193,6 +192,54 @@ func scan(c *call) error {
 	}
 	o.Body = body.graph
 	c.emit(o, append(slices.Clone(c.in), operands...), c.out...)
+	return nil
+}
+
+// scanBatch is Scan of operator set 8: operand 0 is the lengths of sequences, and all others have a batch in front. It is a
+// Scan over the batch, without states, whose body is a Scan over one sequence.
+func scanBatch(c *call) error {
+	if len(c.in) < 2 || c.in[0] != nil {
+		return errUnknown // sequences of different lengths
+	}
+	in := c.in[1:]
+	o := &op.Scan{NumScanInputs: c.int("num_scan_inputs", 0)}
+	o.States = len(in) - o.NumScanInputs
+	if o.States < 0 || o.NumScanInputs < 1 || slices.Contains(in, nil) {
+		return fmt.Errorf("%d inputs do not hold %d tensors to scan", len(in), o.NumScanInputs)
+	}
+	directions, _ := c.ints("directions")
+	for _, v := range directions {
+		o.ScanInputDirections = append(o.ScanInputDirections, int(v))
+	}
+	types := make([]graph.Type, len(in))
+	for i, v := range in {
+		types[i] = graph.Type{DType: v.Type.DType}
+	}
+	body, err := c.body("body", types)
+	if err != nil {
+		return err
+	}
+	if len(body.graph.Inputs) != len(in) || len(body.graph.Outputs) < o.States || len(c.out) > len(body.graph.Outputs) {
+		return fmt.Errorf("its body has %d inputs and %d results, which do not fit %d inputs and %d results of the node",
+			len(body.graph.Inputs), len(body.graph.Outputs), len(in), len(c.out))
+	}
+	around, err := c.close(body)
+	if err != nil {
+		return err
+	}
+	o.Body = body.graph
+	one := &graph.Graph{Name: body.graph.Name + "_batch"}
+	node := &graph.Node{Name: nodeName(c.proto), Op: o}
+	for i, v := range append(slices.Clone(in), around...) {
+		input := &graph.Value{Name: fmt.Sprintf("in%d", i), Type: graph.Type{DType: v.Type.DType}}
+		node.Inputs = append(node.Inputs, input)
+	}
+	one.Inputs = node.Inputs
+	for i := range body.graph.Outputs {
+		node.Outputs = append(node.Outputs, &graph.Value{Name: fmt.Sprintf("out%d", i)})
+	}
+	one.Outputs, one.Nodes = node.Outputs, []*graph.Node{node}
+	c.emit(&op.Scan{Body: one, NumScanInputs: len(in)}, append(slices.Clone(in), around...), c.out...)
 	return nil
 }
 

@@ -93,6 +93,7 @@ type exporter struct {
 	nodeNames map[string]int        // how often a name was wanted
 	problems  []error
 	opset     int
+	classical bool // it has operators of that domain
 }
 
 // nodeName makes a name unique: ONNX Runtime refuses models with two nodes of one name.
@@ -145,6 +146,12 @@ func (e *exporter) node(n *graph.Node) error {
 		return e.linear("DequantizeLinear", n, n.Inputs[0])
 	case *op.SequenceLSTM:
 		return fmt.Errorf("ONNX has no LSTM whose cell state is limited or that computes on codes")
+	case *op.TreeEnsemble:
+		w := &attributeWriter{encoded: appendMessage(nil, 7, []byte(classicalDomain))}
+		w.writeTrees(n.Op.(*op.TreeEnsemble))
+		e.classical = true
+		e.emit(n.Op.Type(), n.Name, e.names(n.Inputs), e.names(n.Outputs), w.encoded)
+		return nil
 	case *op.LSTM:
 		if o := n.Op.(*op.LSTM); o.Dynamic {
 			return fmt.Errorf("ONNX has no LSTM that quantizes its activations")
@@ -258,6 +265,9 @@ func (e *exporter) model(g *graph.Graph) []byte {
 	m = appendMessage(m, 2, []byte("octet"))
 	m = appendMessage(m, 7, body)
 	m = appendMessage(m, 8, appendNumber(nil, 2, e.opset))
+	if e.classical {
+		m = appendMessage(m, 8, appendNumber(appendMessage(nil, 1, []byte(classicalDomain)), 2, classicalOpset))
+	}
 	keys := make([]string, 0, len(g.Metadata))
 	for k := range g.Metadata {
 		keys = append(keys, k)

@@ -84,7 +84,7 @@ func (e *exporter) body(body *graph.Graph, formal int, captured []string) ([]byt
 			inner.problems = append(inner.problems, &FormatError{Offset: -1, Node: n.Describe(), Why: err.Error()})
 		}
 	}
-	e.opset = max(e.opset, inner.opset)
+	e.opset, e.classical = max(e.opset, inner.opset), e.classical || inner.classical
 	if err := errors.Join(inner.problems...); err != nil {
 		return nil, err
 	}

@@ -312,6 +312,9 @@ func nodeName(n *nodeProto) string {
 	return ""
 }
 
+// optionalResults are operators whose first result may be left out.
+var optionalResults = map[string]bool{"RNN": true, "GRU": true, "LSTM": true, "DynamicQuantizeLSTM": true, "If": true, "Loop": true, "Scan": true}
+
 // node translates one node.
 func (im *importer) node(n *nodeProto) {
 	domain := n.domain
@@ -364,6 +367,9 @@ func (im *importer) node(n *nodeProto) {
 				im.problem(n.offset, describe(n), "input %d is required", i)
 				return
 			}
+		}
+		if c.out[0] == nil && !optionalResults[n.op] {
+			c.out[0] = c.temporary("unused")
 		}
 		err = row.build(c)
 	}

@@ -100,6 +100,7 @@ func table() map[key]row {
 	rows[key{"", "ReduceSum"}] = row{1, 0, moved(13, "axes")}
 	maps.Copy(rows, composed())
 	maps.Copy(rows, contrib())
+	maps.Copy(rows, classical())
 	return rows
 }
 
