@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/octet-nn/octet/internal/format"
+	"github.com/octet-nn/octet/internal/format/protobuf"
 	"github.com/octet-nn/octet/tensor"
 )
 
@@ -49,83 +50,33 @@ func (b *blob) floats() []float32 {
 }
 
 // weightReader reads a .caffemodel under limits.
-type weightReader struct {
-	limits  format.Limits
-	entries int
-}
-
-// wireField is one field of a message.
-type wireField struct {
-	number protowire.Number
-	kind   protowire.Type
-	value  uint64
-	bytes  []byte
-	offset int // of bytes, or of the field
-}
-
-// fields calls visit for every field of a message.
-func (r *weightReader) fields(b []byte, offset int, visit func(f wireField) error) error {
-	for len(b) > 0 {
-		if r.entries++; r.entries > r.limits.MaxEntries {
-			return format.Wrong(offset, "the file has more than %d fields", r.limits.MaxEntries)
-		}
-		number, kind, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return format.Damaged(offset, "the file is truncated or is not a .caffemodel: %v", protowire.ParseError(n))
-		}
-		b, offset = b[n:], offset+n
-		f := wireField{number: number, kind: kind, offset: offset}
-		switch kind {
-		case protowire.VarintType:
-			f.value, n = protowire.ConsumeVarint(b)
-		case protowire.Fixed32Type:
-			var v uint32
-			v, n = protowire.ConsumeFixed32(b)
-			f.value = uint64(v)
-		case protowire.Fixed64Type:
-			f.value, n = protowire.ConsumeFixed64(b)
-		case protowire.BytesType:
-			f.bytes, n = protowire.ConsumeBytes(b)
-			f.offset = offset + n - len(f.bytes)
-		default:
-			n = protowire.ConsumeFieldValue(number, kind, b)
-		}
-		if n < 0 {
-			return format.Damaged(offset, "the file is truncated or is not a .caffemodel: %v", protowire.ParseError(n))
-		}
-		b, offset = b[n:], offset+n
-		if err := visit(f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+type weightReader struct{ protobuf.Reader }
 
 // readWeights is the blobs of each layer, by the layer's name. Of several layers with one name and blobs, the last
 // counts, as in Caffe.
 func readWeights(data []byte, limits format.Limits) (map[string][]*blob, error) {
-	r := &weightReader{limits: limits}
+	r := &weightReader{protobuf.Reader{Limits: limits}}
 	layers := map[string][]*blob{}
-	err := r.fields(data, 0, func(f wireField) error {
+	err := r.Message(data, 0, func(f protobuf.Field) error {
 		name, blobs := protowire.Number(layerName), protowire.Number(layerBlobs)
 		switch {
-		case f.kind == protowire.BytesType && f.number == netLayer:
-		case f.kind == protowire.BytesType && f.number == netLayers:
+		case f.Kind == protowire.BytesType && f.Number == netLayer:
+		case f.Kind == protowire.BytesType && f.Number == netLayers:
 			name, blobs = oldName, oldBlobs
 		default:
 			return nil
 		}
 		if len(layers) >= limits.MaxNodes {
-			return format.Wrong(f.offset, "the file has more than %d layers", limits.MaxNodes)
+			return format.Wrong(f.Offset, "the file has more than %d layers", limits.MaxNodes)
 		}
 		var key string
 		var found []*blob
-		err := r.fields(f.bytes, f.offset, func(f wireField) error {
+		err := r.Message(f.Bytes, f.Offset, func(f protobuf.Field) error {
 			switch {
-			case f.kind != protowire.BytesType:
-			case f.number == name:
-				key = string(f.bytes)
-			case f.number == blobs:
+			case f.Kind != protowire.BytesType:
+			case f.Number == name:
+				key = string(f.Bytes)
+			case f.Number == blobs:
 				b, err := r.blob(f)
 				if err != nil {
 					return err
@@ -146,38 +97,38 @@ func readWeights(data []byte, limits format.Limits) (map[string][]*blob, error) 
 }
 
 // blob reads a BlobProto.
-func (r *weightReader) blob(message wireField) (*blob, error) {
-	b := &blob{offset: message.offset}
+func (r *weightReader) blob(message protobuf.Field) (*blob, error) {
+	b := &blob{offset: message.Offset}
 	old := make([]int, 4)
 	isOld, isNew, own := false, false, false
 	var doubles []byte
-	err := r.fields(message.bytes, message.offset, func(f wireField) error {
+	err := r.Message(message.Bytes, message.Offset, func(f protobuf.Field) error {
 		switch {
-		case f.kind == protowire.VarintType && f.number >= blobNum && f.number <= blobWidth:
-			if f.value > tensor.MaxElements {
-				return format.Wrong(f.offset, "a blob of weights has a size of %d", f.value)
+		case f.Kind == protowire.VarintType && f.Number >= blobNum && f.Number <= blobWidth:
+			if f.Value > tensor.MaxElements {
+				return format.Wrong(f.Offset, "a blob of weights has a size of %d", f.Value)
 			}
 			isOld = true
-			old[f.number-blobNum] = int(f.value)
-		case f.kind == protowire.BytesType && f.number == blobShape:
+			old[f.Number-blobNum] = int(f.Value)
+		case f.Kind == protowire.BytesType && f.Number == blobShape:
 			isNew = true
 			return r.shape(f, b)
-		case f.kind == protowire.BytesType && f.number == blobData:
+		case f.Kind == protowire.BytesType && f.Number == blobData:
 			if b.data == nil {
-				b.data = f.bytes // the usual form: packed, all at once
+				b.data = f.Bytes // the usual form: packed, all at once
 				return nil
 			}
 			if !own {
 				b.data, own = slices.Clone(b.data), true
 			}
-			b.data = append(b.data, f.bytes...)
-		case f.kind == protowire.Fixed32Type && f.number == blobData:
+			b.data = append(b.data, f.Bytes...)
+		case f.Kind == protowire.Fixed32Type && f.Number == blobData:
 			if !own {
 				b.data, own = slices.Clone(b.data), true
 			}
-			b.data = binary.LittleEndian.AppendUint32(b.data, uint32(f.value))
-		case f.kind == protowire.BytesType && f.number == blobDouble:
-			doubles = f.bytes
+			b.data = binary.LittleEndian.AppendUint32(b.data, uint32(f.Value))
+		case f.Kind == protowire.BytesType && f.Number == blobDouble:
+			doubles = f.Bytes
 		}
 		return nil
 	})
@@ -201,14 +152,14 @@ func (r *weightReader) blob(message wireField) (*blob, error) {
 	if !ok || len(b.data)%4 != 0 || count != b.len() {
 		return nil, format.Wrong(b.offset, "a blob of shape %v has %d bytes of weights", b.shape, len(b.data))
 	}
-	if len(b.data) > r.limits.MaxTensorBytes {
-		return nil, format.Wrong(b.offset, "a blob of %d bytes; the limit is %d", len(b.data), r.limits.MaxTensorBytes)
+	if len(b.data) > r.Limits.MaxTensorBytes {
+		return nil, format.Wrong(b.offset, "a blob of %d bytes; the limit is %d", len(b.data), r.Limits.MaxTensorBytes)
 	}
 	return b, nil
 }
 
 // shape reads a BlobShape, packed or not.
-func (r *weightReader) shape(message wireField, b *blob) error {
+func (r *weightReader) shape(message protobuf.Field, b *blob) error {
 	b.shape = []int{}
 	add := func(v uint64, offset int) error {
 		const highestRank = 32 // Caffe's own limit
@@ -218,18 +169,18 @@ func (r *weightReader) shape(message wireField, b *blob) error {
 		b.shape = append(b.shape, int(v))
 		return nil
 	}
-	return r.fields(message.bytes, message.offset, func(f wireField) error {
+	return r.Message(message.Bytes, message.Offset, func(f protobuf.Field) error {
 		switch {
-		case f.number != shapeDim:
-		case f.kind == protowire.VarintType:
-			return add(f.value, f.offset)
-		case f.kind == protowire.BytesType:
-			for rest := f.bytes; len(rest) > 0; {
+		case f.Number != shapeDim:
+		case f.Kind == protowire.VarintType:
+			return add(f.Value, f.Offset)
+		case f.Kind == protowire.BytesType:
+			for rest := f.Bytes; len(rest) > 0; {
 				v, n := protowire.ConsumeVarint(rest)
 				if n < 0 {
-					return format.Wrong(f.offset, "the shape of a blob is truncated")
+					return format.Wrong(f.Offset, "the shape of a blob is truncated")
 				}
-				if err := add(v, f.offset); err != nil {
+				if err := add(v, f.Offset); err != nil {
 					return err
 				}
 				rest = rest[n:]

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/octet-nn/octet/internal/format"
+	"github.com/octet-nn/octet/internal/format/protobuf"
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/tensor"
@@ -37,16 +38,16 @@ const maxOpset = 28
 
 // IsONNX reports whether data looks like an ONNX model: a protobuf message with an IR version and a graph.
 func IsONNX(data []byte) bool {
-	d := decoder{limits: Limits{MaxNesting: 1}}
+	d := decoder{Reader: protobuf.Reader{Limits: Limits{MaxNesting: 1, MaxEntries: 1 << 20}}}
 	version, graph := false, false
-	err := d.message(data, 0, func(f field) error {
+	err := d.Message(data, 0, func(f protobuf.Field) error {
 		switch {
-		case f.number == 0 || f.number > 25:
+		case f.Number == 0 || f.Number > 25:
 			return errUnknown
-		case f.number == 1:
-			version = f.value >= 1 && f.value < 1000
-		case f.number == 7:
-			graph = f.bytes != nil
+		case f.Number == 1:
+			version = f.Value >= 1 && f.Value < 1000
+		case f.Number == 7:
+			graph = f.Bytes != nil
 		}
 		return nil
 	})
@@ -68,7 +69,7 @@ func read(data []byte, o *Options) (*graph.Graph, error) {
 	if len(data) == 0 {
 		return nil, &FormatError{Offset: -1, Why: "the file is empty"}
 	}
-	d := decoder{limits: o.Limits}
+	d := decoder{Reader: protobuf.Reader{Limits: o.Limits}}
 	m, err := d.model(data)
 	if err != nil {
 		return nil, err

@@ -5,7 +5,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/octet-nn/octet/internal/format"
+	"github.com/octet-nn/octet/internal/format/protobuf"
 )
 
 // The messages of onnx.proto, as far as they are used. Byte slices are parts of the file.
@@ -86,136 +86,22 @@ type (
 	}
 )
 
-// field is one field of a message: bytes for length-delimited ones, number for others.
-type field struct {
-	number protowire.Number
-	kind   protowire.Type
-	value  uint64
-	bytes  []byte
-	offset int
-}
-
 // decoder reads messages under limits.
 type decoder struct {
-	limits  Limits
-	nodes   int
-	depth   int
-	strings int // repeated small things, counted against limits.MaxEntries
-}
-
-// count refuses files with absurdly many small parts, which would take many times their size in memory.
-func (d *decoder) count(offset int) error {
-	d.strings++
-	if d.strings > d.limits.MaxEntries {
-		return wrong(offset, "the file has more than %d names, dimensions and attributes", d.limits.MaxEntries)
-	}
-	return nil
-}
-
-// message calls visit for every field.
-func (d *decoder) message(b []byte, offset int, visit func(f field) error) error {
-	d.depth++
-	defer func() { d.depth-- }()
-	if d.depth > d.limits.MaxNesting {
-		return wrong(offset, "messages are nested more than %d deep", d.limits.MaxNesting)
-	}
-	for len(b) > 0 {
-		number, kind, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return format.Damaged(offset, "the file is truncated or is not protobuf: %v", protowire.ParseError(n))
-		}
-		f := field{number: number, kind: kind, offset: offset}
-		b, offset = b[n:], offset+n
-		switch kind {
-		case protowire.VarintType:
-			f.value, n = protowire.ConsumeVarint(b)
-		case protowire.Fixed32Type:
-			var v uint32
-			v, n = protowire.ConsumeFixed32(b)
-			f.value = uint64(v)
-		case protowire.Fixed64Type:
-			f.value, n = protowire.ConsumeFixed64(b)
-		case protowire.BytesType:
-			f.bytes, n = protowire.ConsumeBytes(b)
-			f.offset = offset + n - len(f.bytes)
-		default:
-			n = protowire.ConsumeFieldValue(number, kind, b)
-		}
-		if n < 0 {
-			return format.Damaged(f.offset, "field %d is truncated or malformed: %v", number, protowire.ParseError(n))
-		}
-		if err := visit(f); err != nil {
-			return err
-		}
-		b, offset = b[n:], offset+n
-	}
-	return nil
-}
-
-// as checks a field's wire type.
-func (f field) as(kind protowire.Type) error {
-	if f.kind != kind {
-		return wrong(f.offset, "field %d has wire type %d instead of %d", f.number, f.kind, kind)
-	}
-	return nil
-}
-
-func (f field) string(to *string) error {
-	*to = string(f.bytes)
-	return f.as(protowire.BytesType)
-}
-
-func (f field) int(to *int64) error {
-	*to = int64(f.value)
-	return f.as(protowire.VarintType)
-}
-
-// ints appends a repeated integer, packed or not.
-func (f field) ints(to *[]int64) error {
-	if f.kind == protowire.VarintType {
-		*to = append(*to, int64(f.value))
-		return nil
-	}
-	for b := f.bytes; len(b) > 0; {
-		v, n := protowire.ConsumeVarint(b)
-		if n < 0 {
-			return wrong(f.offset, "a list of integers is malformed")
-		}
-		*to = append(*to, int64(v))
-		b = b[n:]
-	}
-	return f.as(protowire.BytesType)
-}
-
-// packed appends a repeated fixed-width number, packed or not, as bytes; a single packed list is not copied.
-func (f field) packed(to *[]byte) error {
-	switch f.kind {
-	case protowire.Fixed32Type:
-		*to = protowire.AppendFixed32((*to)[:len(*to):len(*to)], uint32(f.value))
-	case protowire.Fixed64Type:
-		*to = protowire.AppendFixed64((*to)[:len(*to):len(*to)], f.value)
-	case protowire.BytesType:
-		if *to == nil {
-			*to = f.bytes[:len(f.bytes):len(f.bytes)]
-		} else {
-			*to = append(*to, f.bytes...)
-		}
-	default:
-		return f.as(protowire.BytesType)
-	}
-	return nil
+	protobuf.Reader
+	nodes int
 }
 
 func (d *decoder) model(b []byte) (*modelProto, error) {
 	m := &modelProto{}
-	err := d.message(b, 0, func(f field) (err error) {
-		switch f.number {
+	err := d.Message(b, 0, func(f protobuf.Field) (err error) {
+		switch f.Number {
 		case 1:
-			return f.int(&m.irVersion)
+			return f.Integer(&m.irVersion)
 		case 2:
-			return f.string(&m.producer)
+			return f.Text(&m.producer)
 		case 7:
-			if err := f.as(protowire.BytesType); err != nil {
+			if err := f.Is(protowire.BytesType); err != nil {
 				return err
 			}
 			m.graph, err = d.graph(f)
@@ -233,15 +119,15 @@ func (d *decoder) model(b []byte) (*modelProto, error) {
 	return m, err
 }
 
-func (d *decoder) opset(f field, to *[]opsetProto) error {
+func (d *decoder) opset(f protobuf.Field, to *[]opsetProto) error {
 	o := opsetProto{}
 	*to = append(*to, o)
-	err := d.sub(f, func(f field) error {
-		switch f.number {
+	err := d.Sub(f, func(f protobuf.Field) error {
+		switch f.Number {
 		case 1:
-			return f.string(&o.domain)
+			return f.Text(&o.domain)
 		case 2:
-			return f.int(&o.version)
+			return f.Integer(&o.version)
 		}
 		return nil
 	})
@@ -249,35 +135,24 @@ func (d *decoder) opset(f field, to *[]opsetProto) error {
 	return err
 }
 
-// sub visits the fields of a nested message.
-func (d *decoder) sub(f field, visit func(f field) error) error {
-	if err := f.as(protowire.BytesType); err != nil {
-		return err
-	}
-	if err := d.count(f.offset); err != nil {
-		return err
-	}
-	return d.message(f.bytes, f.offset, visit)
-}
-
-func (d *decoder) pair(f field) (pair [2]string, err error) {
-	err = d.sub(f, func(f field) error {
-		if f.number == 1 || f.number == 2 {
-			return f.string(&pair[f.number-1])
+func (d *decoder) pair(f protobuf.Field) (pair [2]string, err error) {
+	err = d.Sub(f, func(f protobuf.Field) error {
+		if f.Number == 1 || f.Number == 2 {
+			return f.Text(&pair[f.Number-1])
 		}
 		return nil
 	})
 	return pair, err
 }
 
-func (d *decoder) graph(f field) (*graphProto, error) {
+func (d *decoder) graph(f protobuf.Field) (*graphProto, error) {
 	g := &graphProto{}
-	err := d.sub(f, func(f field) error {
-		switch f.number {
+	err := d.Sub(f, func(f protobuf.Field) error {
+		switch f.Number {
 		case 1:
 			return d.node(f, &g.nodes)
 		case 2:
-			return f.string(&g.name)
+			return f.Text(&g.name)
 		case 5:
 			t, err := d.tensor(f)
 			g.initializers = append(g.initializers, t)
@@ -296,13 +171,13 @@ func (d *decoder) graph(f field) (*graphProto, error) {
 	return g, err
 }
 
-func (d *decoder) function(f field, m *modelProto) error {
+func (d *decoder) function(f protobuf.Field, m *modelProto) error {
 	fn := &functionProto{}
 	m.functions = append(m.functions, fn)
-	return d.sub(f, func(f field) error {
-		switch f.number {
+	return d.Sub(f, func(f protobuf.Field) error {
+		switch f.Number {
 		case 1:
-			return f.string(&fn.name)
+			return f.Text(&fn.name)
 		case 4:
 			return d.name(f, &fn.inputs)
 		case 5:
@@ -314,7 +189,7 @@ func (d *decoder) function(f field, m *modelProto) error {
 		case 9:
 			return d.opset(f, &fn.opsets)
 		case 10:
-			return f.string(&fn.domain)
+			return f.Text(&fn.domain)
 		case 11:
 			a, err := d.attribute(f)
 			fn.defaults = append(fn.defaults, a)
@@ -325,56 +200,53 @@ func (d *decoder) function(f field, m *modelProto) error {
 }
 
 // name appends a repeated string.
-func (d *decoder) name(f field, to *[]string) error {
-	if err := d.count(f.offset); err != nil {
-		return err
-	}
-	*to = append(*to, string(f.bytes))
-	return f.as(protowire.BytesType)
+func (d *decoder) name(f protobuf.Field, to *[]string) error {
+	*to = append(*to, string(f.Bytes))
+	return f.Is(protowire.BytesType)
 }
 
-func (d *decoder) node(f field, to *[]*nodeProto) error {
+func (d *decoder) node(f protobuf.Field, to *[]*nodeProto) error {
 	d.nodes++
-	if d.nodes > d.limits.MaxNodes {
-		return wrong(f.offset, "the model has more than %d nodes", d.limits.MaxNodes)
+	if d.nodes > d.Limits.MaxNodes {
+		return wrong(f.Offset, "the model has more than %d nodes", d.Limits.MaxNodes)
 	}
-	n := &nodeProto{offset: f.offset}
+	n := &nodeProto{offset: f.Offset}
 	*to = append(*to, n)
-	return d.sub(f, func(f field) error {
-		switch f.number {
+	return d.Sub(f, func(f protobuf.Field) error {
+		switch f.Number {
 		case 1:
 			return d.name(f, &n.inputs)
 		case 2:
 			return d.name(f, &n.outputs)
 		case 3:
-			return f.string(&n.name)
+			return f.Text(&n.name)
 		case 4:
-			return f.string(&n.op)
+			return f.Text(&n.op)
 		case 5:
 			a, err := d.attribute(f)
 			n.attributes = append(n.attributes, a)
 			return err
 		case 7:
-			return f.string(&n.domain)
+			return f.Text(&n.domain)
 		}
 		return nil
 	})
 }
 
-func (d *decoder) attribute(f field) (*attributeProto, error) {
+func (d *decoder) attribute(f protobuf.Field) (*attributeProto, error) {
 	a := &attributeProto{}
-	err := d.sub(f, func(f field) (err error) {
-		switch f.number {
+	err := d.Sub(f, func(f protobuf.Field) (err error) {
+		switch f.Number {
 		case 1:
-			return f.string(&a.name)
+			return f.Text(&a.name)
 		case 2:
-			a.f = math.Float32frombits(uint32(f.value))
-			return f.as(protowire.Fixed32Type)
+			a.f = math.Float32frombits(uint32(f.Value))
+			return f.Is(protowire.Fixed32Type)
 		case 3:
-			return f.int(&a.i)
+			return f.Integer(&a.i)
 		case 4:
-			a.s = f.bytes
-			return f.as(protowire.BytesType)
+			a.s = f.Bytes
+			return f.Is(protowire.BytesType)
 		case 5:
 			a.t, err = d.tensor(f)
 			return err
@@ -384,7 +256,7 @@ func (d *decoder) attribute(f field) (*attributeProto, error) {
 			return err
 		case 7:
 			var b []byte
-			if err := f.packed(&b); err != nil {
+			if err := f.Packed(&b); err != nil {
 				return err
 			}
 			for ; len(b) >= 4; b = b[4:] {
@@ -392,40 +264,40 @@ func (d *decoder) attribute(f field) (*attributeProto, error) {
 				a.floats = append(a.floats, math.Float32frombits(v))
 			}
 		case 8:
-			return f.ints(&a.ints)
+			return f.Integers(&a.ints)
 		case 9:
 			return d.name(f, &a.strings)
 		case 20:
-			return f.int(&a.kind)
+			return f.Integer(&a.kind)
 		case 21:
-			return f.string(&a.ref)
+			return f.Text(&a.ref)
 		}
 		return nil
 	})
 	return a, err
 }
 
-func (d *decoder) tensor(f field) (*tensorProto, error) {
-	t := &tensorProto{offset: f.offset}
-	err := d.sub(f, func(f field) error {
-		switch f.number {
+func (d *decoder) tensor(f protobuf.Field) (*tensorProto, error) {
+	t := &tensorProto{offset: f.Offset}
+	err := d.Sub(f, func(f protobuf.Field) error {
+		switch f.Number {
 		case 1:
-			return f.ints(&t.dims)
+			return f.Integers(&t.dims)
 		case 2:
-			return f.int(&t.dtype)
+			return f.Integer(&t.dtype)
 		case 4:
-			return f.packed(&t.floats)
+			return f.Packed(&t.floats)
 		case 5, 7, 11:
-			return f.ints(&t.ints)
+			return f.Integers(&t.ints)
 		case 6:
 			t.strings++
 		case 8:
-			return f.string(&t.name)
+			return f.Text(&t.name)
 		case 9:
-			t.raw, t.hasRaw = f.bytes, true
-			return f.as(protowire.BytesType)
+			t.raw, t.hasRaw = f.Bytes, true
+			return f.Is(protowire.BytesType)
 		case 10:
-			return f.packed(&t.doubles)
+			return f.Packed(&t.doubles)
 		case 13:
 			pair, err := d.pair(f)
 			if t.external == nil {
@@ -439,48 +311,48 @@ func (d *decoder) tensor(f field) (*tensorProto, error) {
 	return t, err
 }
 
-func (d *decoder) value(f field, to *[]*valueProto) error {
-	v := &valueProto{offset: f.offset}
+func (d *decoder) value(f protobuf.Field, to *[]*valueProto) error {
+	v := &valueProto{offset: f.Offset}
 	*to = append(*to, v)
-	dim := func(f field) error {
-		if f.number != 1 {
+	dim := func(f protobuf.Field) error {
+		if f.Number != 1 {
 			return nil
 		}
 		var size dimProto
-		err := d.sub(f, func(f field) error {
-			switch f.number {
+		err := d.Sub(f, func(f protobuf.Field) error {
+			switch f.Number {
 			case 1:
 				size.known = true
-				return f.int(&size.size)
+				return f.Integer(&size.size)
 			case 2:
-				return f.string(&size.symbol)
+				return f.Text(&size.symbol)
 			}
 			return nil
 		})
 		v.shape = append(v.shape, size)
 		return err
 	}
-	tensorType := func(f field) error {
-		switch f.number {
+	tensorType := func(f protobuf.Field) error {
+		switch f.Number {
 		case 1:
-			return f.int(&v.dtype)
+			return f.Integer(&v.dtype)
 		case 2:
 			v.ranked = true
-			return d.sub(f, dim)
+			return d.Sub(f, dim)
 		}
 		return nil
 	}
-	return d.sub(f, func(f field) error {
-		switch f.number {
+	return d.Sub(f, func(f protobuf.Field) error {
+		switch f.Number {
 		case 1:
-			return f.string(&v.name)
+			return f.Text(&v.name)
 		case 2:
-			return d.sub(f, func(f field) error {
-				if f.number != 1 {
+			return d.Sub(f, func(f protobuf.Field) error {
+				if f.Number != 1 {
 					return nil
 				}
 				v.tensor = true
-				return d.sub(f, tensorType)
+				return d.Sub(f, tensorType)
 			})
 		}
 		return nil

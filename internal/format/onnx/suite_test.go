@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/octet-nn/octet/internal/compile"
+	"github.com/octet-nn/octet/internal/format/protobuf"
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/interp"
 	"github.com/octet-nn/octet/internal/op"
@@ -183,7 +184,7 @@ func runCase(t *testing.T, files map[string][]byte, how int) (operator string, e
 			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	d := decoder{limits: Limits{MaxNesting: 40, MaxNodes: 10000, MaxEntries: 1 << 20}}
+	d := decoder{Reader: protobuf.Reader{Limits: Limits{MaxNesting: 40, MaxNodes: 10000, MaxEntries: 1 << 20}}}
 	if m, err := d.model(files["model.onnx"]); err == nil && len(m.graph.nodes) > 0 {
 		operator = m.graph.nodes[0].op
 	}
@@ -237,8 +238,8 @@ func readTensor(b []byte) (*tensor.Tensor, error) {
 	if b == nil {
 		return nil, errors.New("a data file is missing")
 	}
-	d := decoder{limits: Limits{MaxNesting: 40, MaxNodes: 1, MaxEntries: 1 << 20}}
-	p, err := d.tensor(field{kind: 2, bytes: b})
+	d := decoder{Reader: protobuf.Reader{Limits: Limits{MaxNesting: 40, MaxNodes: 1, MaxEntries: 1 << 20}}}
+	p, err := d.tensor(protobuf.Field{Kind: 2, Bytes: b})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/octet-nn/octet/internal/format"
+	"github.com/octet-nn/octet/internal/format/protobuf"
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/internal/suggest"
@@ -33,20 +34,20 @@ type Options struct {
 // IsGraph reports whether data looks like a GraphDef: a protobuf message whose first field is a node with a name and an
 // operator.
 func IsGraph(data []byte) bool {
-	d := decoder{limits: format.Limits{MaxNesting: 4, MaxEntries: 1000}}
+	d := decoder{protobuf.Reader{Limits: format.Limits{MaxNesting: 4, MaxEntries: 1000}}}
 	found := false
 	stop := errors.New("enough")
-	err := d.message(data, 0, func(f field) error {
-		if f.number != 1 || f.bytes == nil {
+	err := d.Message(data, 0, func(f protobuf.Field) error {
+		if f.Number != 1 || f.Bytes == nil {
 			return stop
 		}
 		n := nodeDef{attributes: map[string]*attribute{}}
-		err := d.message(f.bytes, f.offset, func(f field) error {
-			switch f.number {
+		err := d.Message(f.Bytes, f.Offset, func(f protobuf.Field) error {
+			switch f.Number {
 			case 1:
-				n.name = string(f.bytes)
+				n.name = string(f.Bytes)
 			case 2:
-				n.op = string(f.bytes)
+				n.op = string(f.Bytes)
 			case 3, 4, 5, 6, 7:
 			default:
 				return stop
@@ -149,7 +150,7 @@ func (im *importer) read(data []byte) error {
 	if len(data) == 0 {
 		return &format.Error{Offset: -1, Why: "the file is empty"}
 	}
-	d := decoder{limits: im.options.Limits}
+	d := decoder{protobuf.Reader{Limits: im.options.Limits}}
 	nodes, functions, err := d.graphDef(data)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/octet-nn/octet/internal/format"
+	"github.com/octet-nn/octet/internal/format/protobuf"
 	"github.com/octet-nn/octet/tensor"
 )
 
@@ -51,126 +52,26 @@ var dtypes = map[int64]tensor.DType{
 	17: tensor.Uint16, 19: tensor.Float16, 22: tensor.Uint32, 23: tensor.Uint64,
 }
 
-// field is one field of a message.
-type field struct {
-	number protowire.Number
-	kind   protowire.Type
-	value  uint64
-	bytes  []byte
-	offset int
-}
-
 // decoder reads messages under limits.
-type decoder struct {
-	limits  format.Limits
-	entries int
-	depth   int
-}
-
-// message calls visit for every field.
-func (d *decoder) message(b []byte, offset int, visit func(f field) error) error {
-	d.depth++
-	defer func() { d.depth-- }()
-	if d.depth > d.limits.MaxNesting {
-		return format.Wrong(offset, "messages are nested more than %d deep", d.limits.MaxNesting)
-	}
-	for len(b) > 0 {
-		if d.entries++; d.entries > d.limits.MaxEntries {
-			return format.Wrong(offset, "the file has more than %d fields", d.limits.MaxEntries)
-		}
-		number, kind, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return format.Damaged(offset, "the file is truncated or is not protobuf: %v", protowire.ParseError(n))
-		}
-		b, offset = b[n:], offset+n
-		f := field{number: number, kind: kind, offset: offset}
-		switch kind {
-		case protowire.VarintType:
-			f.value, n = protowire.ConsumeVarint(b)
-		case protowire.Fixed32Type:
-			var v uint32
-			v, n = protowire.ConsumeFixed32(b)
-			f.value = uint64(v)
-		case protowire.Fixed64Type:
-			f.value, n = protowire.ConsumeFixed64(b)
-		case protowire.BytesType:
-			f.bytes, n = protowire.ConsumeBytes(b)
-			f.offset = offset + n - len(f.bytes)
-		default:
-			n = protowire.ConsumeFieldValue(number, kind, b)
-		}
-		if n < 0 {
-			return format.Damaged(offset, "field %d is truncated or malformed: %v", number, protowire.ParseError(n))
-		}
-		if err := visit(f); err != nil {
-			return err
-		}
-		b, offset = b[n:], offset+n
-	}
-	return nil
-}
-
-// is checks a field's wire type.
-func (f field) is(kind protowire.Type) error {
-	if f.kind != kind {
-		return format.Wrong(f.offset, "field %d has wire type %d instead of %d", f.number, f.kind, kind)
-	}
-	return nil
-}
-
-// ints appends a repeated integer, packed or not.
-func (f field) ints(to *[]int64) error {
-	if f.kind == protowire.VarintType {
-		*to = append(*to, int64(f.value))
-		return nil
-	}
-	for b := f.bytes; len(b) > 0; {
-		v, n := protowire.ConsumeVarint(b)
-		if n < 0 {
-			return format.Wrong(f.offset, "a list of integers is malformed")
-		}
-		*to = append(*to, int64(v))
-		b = b[n:]
-	}
-	return f.is(protowire.BytesType)
-}
-
-// packed appends a repeated fixed-width number as bytes; a single packed list is not copied.
-func (f field) packed(to *[]byte) error {
-	switch f.kind {
-	case protowire.Fixed32Type:
-		*to = protowire.AppendFixed32(*to, uint32(f.value))
-	case protowire.Fixed64Type:
-		*to = protowire.AppendFixed64(*to, f.value)
-	case protowire.BytesType:
-		if *to == nil {
-			*to = f.bytes[:len(f.bytes):len(f.bytes)] // appending to it copies
-		} else {
-			*to = append(*to, f.bytes...)
-		}
-	default:
-		return f.is(protowire.BytesType)
-	}
-	return nil
-}
+type decoder struct{ protobuf.Reader }
 
 // graphDef is the nodes of a file, and how many functions its library has.
 func (d *decoder) graphDef(data []byte) (nodes []*nodeDef, functions int, err error) {
-	err = d.message(data, 0, func(f field) error {
-		switch f.number {
+	err = d.Message(data, 0, func(f protobuf.Field) error {
+		switch f.Number {
 		case 1:
-			if len(nodes) == d.limits.MaxNodes {
-				return format.Wrong(f.offset, "the model has more than %d nodes", d.limits.MaxNodes)
+			if len(nodes) == d.Limits.MaxNodes {
+				return format.Wrong(f.Offset, "the model has more than %d nodes", d.Limits.MaxNodes)
 			}
 			n, err := d.node(f)
 			nodes = append(nodes, n)
 			return err
 		case 2:
-			if err := f.is(protowire.BytesType); err != nil {
+			if err := f.Is(protowire.BytesType); err != nil {
 				return err
 			}
-			return d.message(f.bytes, f.offset, func(f field) error {
-				if f.number == 1 {
+			return d.Message(f.Bytes, f.Offset, func(f protobuf.Field) error {
+				if f.Number == 1 {
 					functions++
 				}
 				return nil
@@ -181,111 +82,111 @@ func (d *decoder) graphDef(data []byte) (nodes []*nodeDef, functions int, err er
 	return nodes, functions, err
 }
 
-func (d *decoder) node(f field) (*nodeDef, error) {
-	n := &nodeDef{attributes: map[string]*attribute{}, offset: f.offset}
-	if err := f.is(protowire.BytesType); err != nil {
+func (d *decoder) node(f protobuf.Field) (*nodeDef, error) {
+	n := &nodeDef{attributes: map[string]*attribute{}, offset: f.Offset}
+	if err := f.Is(protowire.BytesType); err != nil {
 		return nil, err
 	}
-	return n, d.message(f.bytes, f.offset, func(f field) error {
-		switch f.number {
+	return n, d.Message(f.Bytes, f.Offset, func(f protobuf.Field) error {
+		switch f.Number {
 		case 1:
-			n.name = string(f.bytes)
+			n.name = string(f.Bytes)
 		case 2:
-			n.op = string(f.bytes)
+			n.op = string(f.Bytes)
 		case 3:
-			n.inputs = append(n.inputs, string(f.bytes))
+			n.inputs = append(n.inputs, string(f.Bytes))
 		case 5:
 			return d.entry(f, n.attributes)
 		default:
 			return nil
 		}
-		return f.is(protowire.BytesType)
+		return f.Is(protowire.BytesType)
 	})
 }
 
 // entry is one attribute: a name and its value.
-func (d *decoder) entry(f field, to map[string]*attribute) error {
-	if err := f.is(protowire.BytesType); err != nil {
+func (d *decoder) entry(f protobuf.Field, to map[string]*attribute) error {
+	if err := f.Is(protowire.BytesType); err != nil {
 		return err
 	}
 	name, a := "", &attribute{}
-	err := d.message(f.bytes, f.offset, func(f field) error {
-		if f.number == 1 {
-			name = string(f.bytes)
+	err := d.Message(f.Bytes, f.Offset, func(f protobuf.Field) error {
+		if f.Number == 1 {
+			name = string(f.Bytes)
 		}
-		if f.number != 2 {
+		if f.Number != 2 {
 			return nil
 		}
-		return d.message(f.bytes, f.offset, func(f field) error { return d.value(f, a) })
+		return d.Message(f.Bytes, f.Offset, func(f protobuf.Field) error { return d.value(f, a) })
 	})
 	to[name] = a
 	return err
 }
 
-func (d *decoder) value(f field, a *attribute) error {
-	switch f.number {
+func (d *decoder) value(f protobuf.Field, a *attribute) error {
+	switch f.Number {
 	case 1:
-		return d.message(f.bytes, f.offset, func(f field) error {
-			if f.number == 3 {
-				return f.ints(&a.ints)
+		return d.Message(f.Bytes, f.Offset, func(f protobuf.Field) error {
+			if f.Number == 3 {
+				return f.Integers(&a.ints)
 			}
 			return nil
 		})
 	case 2:
-		a.text = f.bytes
+		a.text = f.Bytes
 	case 3:
-		a.integer = int64(f.value)
+		a.integer = int64(f.Value)
 	case 4:
-		a.real = math.Float32frombits(uint32(f.value))
+		a.real = math.Float32frombits(uint32(f.Value))
 	case 5:
-		a.flag = f.value != 0
+		a.flag = f.Value != 0
 	case 6:
-		a.dtype = int64(f.value)
+		a.dtype = int64(f.Value)
 	case 7:
 		a.shape = &shapeProto{}
 		return d.shape(f, a.shape)
 	case 8:
-		a.tensor = &tensorProto{offset: f.offset}
+		a.tensor = &tensorProto{offset: f.Offset}
 		return d.tensor(f, a.tensor)
 	}
 	return nil
 }
 
-func (d *decoder) shape(f field, s *shapeProto) error {
-	return d.message(f.bytes, f.offset, func(f field) error {
-		switch f.number {
+func (d *decoder) shape(f protobuf.Field, s *shapeProto) error {
+	return d.Message(f.Bytes, f.Offset, func(f protobuf.Field) error {
+		switch f.Number {
 		case 2:
 			size := int64(0)
-			err := d.message(f.bytes, f.offset, func(f field) error {
-				if f.number == 1 {
-					size = int64(f.value)
+			err := d.Message(f.Bytes, f.Offset, func(f protobuf.Field) error {
+				if f.Number == 1 {
+					size = int64(f.Value)
 				}
 				return nil
 			})
 			s.dims = append(s.dims, size)
 			return err
 		case 3:
-			s.unknown = f.value != 0
+			s.unknown = f.Value != 0
 		}
 		return nil
 	})
 }
 
-func (d *decoder) tensor(f field, t *tensorProto) error {
-	return d.message(f.bytes, f.offset, func(f field) error {
-		switch f.number {
+func (d *decoder) tensor(f protobuf.Field, t *tensorProto) error {
+	return d.Message(f.Bytes, f.Offset, func(f protobuf.Field) error {
+		switch f.Number {
 		case 1:
-			t.dtype = int64(f.value)
+			t.dtype = int64(f.Value)
 		case 2:
 			return d.shape(f, &t.shape)
 		case 4:
-			t.content = f.bytes
+			t.content = f.Bytes
 		case 5:
-			return f.packed(&t.floats)
+			return f.Packed(&t.floats)
 		case 6:
-			return f.packed(&t.doubles)
+			return f.Packed(&t.doubles)
 		case 7, 10, 11, 13, 16, 17:
-			return f.ints(&t.ints)
+			return f.Integers(&t.ints)
 		case 8:
 			t.strings++
 		}
