@@ -55,7 +55,7 @@ var (
 	amxInstruction   = regexp.MustCompile(`^tile|^tdp|^ldtilecfg|^sttilecfg`)
 	maskInstruction  = regexp.MustCompile(`^k(mov|and|or|xor|xnor|not|shift|test|add|unpck)`)
 	forbiddenAMD64   = regexp.MustCompile(`ph$|sh$|bf16|^vp2intersect|^vpopcnt|^vpcompress[bw]|^vpexpand[bw]|^vpsh[lr]d|^vpmadd52|^vpshufbitqmb|gf2p8|^vcvtph2ps|^vcvtps2ph|` +
-		`^v?aes|^v?pclmul|^sha|^(andn|bextr|bls|bzhi|mulx|pdep|pext|rorx|sarx|shlx|shrx|lzcnt|tzcnt|popcnt|adcx|adox)|^vpdpb(ss|su|uu)|^vpdpw(us|su|uu)|^vscatter|^(bad)`)
+		`^v?aes|^v?pclmul|^sha|^(andn|bextr|bls|bzhi|mulx|pdep|pext|rorx|sarx|shlx|shrx|lzcnt|tzcnt|popcnt|adcx|adox)|^vpdpb(ss|su|uu)|^vpdpw(us|su|uu)|^vscatter|^\(bad\)`)
 	dotProd        = regexp.MustCompile(`^[su]dot$`)
 	matrixProduct  = regexp.MustCompile(`^[su]mmla$|^usmmla$|^usdot$|^sudot$`)
 	forbiddenARM64 = regexp.MustCompile(`^bf|^eor3|^bcax|^xar|^rax1|^f?cadd|^fcmla|^fml[as]l|^sqrdml|^aes|^sha|^sm[34]|^pmull|^crc|^cas|^ld(add|set|clr|eor)|^swp|\.inst`)
