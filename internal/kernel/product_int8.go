@@ -261,14 +261,32 @@ func (e *Epilogue) apply(out Destination, at, channel int, sums []int32) {
 	case out.Sums != nil:
 		copy(out.Sums[at:at+len(sums)], sums)
 	default:
-		m := channelsOf(e.Multiplier, channel, len(sums))
-		floats := out.Floats[at : at+len(sums)]
+		e.floats(out.Floats[at:at+len(sums)], channel, sums)
+	}
+}
+
+// floats is numeric.SumToFloat of each sum, limited.
+func (e *Epilogue) floats(dst []float32, channel int, sums []int32) {
+	m := channelsOf(e.Multiplier, channel, len(sums))
+	dst = dst[:len(sums)]
+	if len(m) == 1 {
 		for j, s := range sums {
-			bias := float32(0)
-			if e.FloatBias != nil {
-				bias = e.FloatBias[channel+j]
-			}
-			floats[j] = limit(numeric.SumToFloat(s, m[j%len(m)], bias), e.Least, e.Greatest)
+			dst[j] = numeric.SumToFloat(s, m[0], 0)
+		}
+	} else {
+		m = m[:len(sums)]
+		for j, s := range sums {
+			dst[j] = numeric.SumToFloat(s, m[j], 0)
+		}
+	}
+	if e.FloatBias != nil {
+		for j, b := range e.FloatBias[channel:][:len(sums)] {
+			dst[j] += b
+		}
+	}
+	if e.Least > negativeInfinity || e.Greatest < positiveInfinity {
+		for j, x := range dst {
+			dst[j] = min(max(x, e.Least), e.Greatest) // no branch; NaN stays NaN
 		}
 	}
 }
@@ -280,6 +298,8 @@ func channelsOf[T any](m []T, channel, n int) []T {
 	}
 	return m[channel : channel+n]
 }
+
+var negativeInfinity, positiveInfinity = float32(math.Inf(-1)), float32(math.Inf(1))
 
 // limit clamps x to [least, greatest]; NaN stays NaN.
 func limit(x, least, greatest float32) float32 {
