@@ -11,9 +11,15 @@ import (
 // Comparison adds up how far the values of one output are from those of a reference, over any number of samples.
 type Comparison struct {
 	Name string
-	// Elements is how many values were compared, Rows how many rows of classes, and Agreeing in how many of them the
-	// largest value is at the same place in both.
+	// Elements is how many values were compared, Rows how many rows of the last dimension, and Agreeing in how many of them
+	// the largest value is at the same place in both.
 	Elements, Rows, Agreeing int64
+	// Answers and SameAnswers are the same for rows of classes: of the last dimension that is not 1, for an output like
+	// [1,1000,1,1]; a vector is one row. They are 0 where there is only one class.
+	Answers, SameAnswers int64
+	// Varied is whether the reference has different first answers.
+	Varied bool
+	answer int // the reference's first of all
 
 	dot, reference, other float64 // Σ e·a, Σ e², Σ a²
 	noise                 float64 // Σ (e − a)²
@@ -32,22 +38,41 @@ func (c *Comparison) Add(reference, values []float32, shape []int) error {
 		c.noise += float64((e - a) * (e - a))
 	}
 	c.Elements += int64(len(values))
-	classes := 1
-	if len(shape) > 0 {
-		classes = shape[len(shape)-1]
+	used := len(shape)
+	for used > 0 && shape[used-1] == 1 {
+		used--
+	}
+	if used > 1 || used == 1 && len(shape) == 1 { // [n,1] is a batch of numbers
+		classes := shape[used-1]
+		for at := 0; at+classes <= len(reference) && classes > 0; at += classes {
+			best := largest(reference[at : at+classes])
+			if c.Answers == 0 && at == 0 {
+				c.answer = best
+			}
+			c.Varied = c.Varied || best != c.answer
+		}
+		rows, same := agreeing(reference, values, classes)
+		c.Answers, c.SameAnswers = c.Answers+rows, c.SameAnswers+same
 	}
 	if len(shape) < 2 { // MACE calls the accuracy of a vector 1
 		c.Rows++
 		c.Agreeing++
 		return nil
 	}
+	rows, same := agreeing(reference, values, shape[len(shape)-1])
+	c.Rows, c.Agreeing = c.Rows+rows, c.Agreeing+same
+	return nil
+}
+
+// agreeing is how many rows of classes there are, and in how many of them the largest value is at the same place in both.
+func agreeing(reference, values []float32, classes int) (rows, same int64) {
 	for at := 0; at+classes <= len(values) && classes > 0; at += classes {
-		c.Rows++
+		rows++
 		if largest(reference[at:at+classes]) == largest(values[at:at+classes]) {
-			c.Agreeing++
+			same++
 		}
 	}
-	return nil
+	return rows, same
 }
 
 // largest is the place of the largest value, the first of equals; a NaN counts as larger than everything, as in numpy.
@@ -87,8 +112,7 @@ func (c *Comparison) Decibels() float64 {
 	return 10 * math.Log10(c.reference/c.noise)
 }
 
-// PixelAccuracy is the share of rows whose largest value is at the same place in both: agreement of the first answer
-// for a classifier.
+// PixelAccuracy is MACE's: the share of rows of the last dimension whose largest value is at the same place in both.
 func (c *Comparison) PixelAccuracy() float64 {
 	if c.Rows == 0 {
 		return 1
@@ -107,7 +131,11 @@ func (c *Comparison) WriteLine(w io.Writer, platform string) {
 
 // WriteDetails writes what MACE's line does not say.
 func (c *Comparison) WriteDetails(w io.Writer) {
-	fmt.Fprintf(w, "%s: SQNR %s; first answer agrees in %d of %d (%.2f %%)\n", c.Name, decibels(c.Decibels(), 2), c.Agreeing, c.Rows, 100*c.PixelAccuracy())
+	fmt.Fprintf(w, "%s: SQNR %s", c.Name, decibels(c.Decibels(), 2))
+	if c.Answers > 0 {
+		fmt.Fprintf(w, "; first answer agrees in %d of %d (%.2f %%)", c.SameAnswers, c.Answers, 100*float64(c.SameAnswers)/float64(c.Answers))
+	}
+	fmt.Fprintln(w)
 }
 
 // decibels is a ratio for people, with some digits behind the point.

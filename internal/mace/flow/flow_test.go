@@ -357,3 +357,31 @@ func TestRandom(t *testing.T) {
 		t.Error("values of a type that is not known")
 	}
 }
+
+// TestFirstAnswers expects rows of classes where they are, which is not always in the last dimension.
+func TestFirstAnswers(t *testing.T) {
+	want, got := []float32{1, 2, 3, 9, 5, 6}, []float32{1, 2, 3, 4, 5, 6}
+	for _, c := range []struct {
+		shape         []int
+		answers, same int64
+		varied        bool
+	}{
+		{[]int{2, 3}, 2, 1, true}, {[]int{2, 3, 1, 1}, 2, 1, true}, {[]int{1, 6, 1, 1}, 1, 0, false}, {[]int{6}, 1, 0, false},
+		{[]int{6, 1}, 0, 0, false}, {[]int{1, 1, 6}, 1, 0, false}, {[]int{3, 2}, 3, 3, false},
+	} {
+		m := Comparison{Name: "y"}
+		if err := m.Add(want, got, c.shape); err != nil {
+			t.Fatal(err)
+		}
+		if m.Varied != c.varied {
+			t.Errorf("%v: the reference's answers differ: %v", c.shape, m.Varied)
+		}
+		if m.Answers != c.answers || m.SameAnswers != c.same {
+			t.Errorf("%v: %d of %d agree, want %d of %d", c.shape, m.SameAnswers, m.Answers, c.same, c.answers)
+		}
+		var b bytes.Buffer
+		if m.WriteDetails(&b); strings.Contains(b.String(), "first answer") != (c.answers > 0) {
+			t.Errorf("%v: %s", c.shape, b.String())
+		}
+	}
+}

@@ -102,6 +102,9 @@ func (v Value) numbers() []float32 {
 	return out
 }
 
+// manyAnswers is from how many samples on it is strange that all have the same answer.
+const manyAnswers = 10
+
 // verdict prints how the comparison went, MACE's lines first.
 func (t *target) verdict(ctx context.Context, m, float *Model, comparisons []Comparison, samples int) error {
 	threshold := t.Threshold
@@ -128,7 +131,11 @@ func (t *target) verdict(ctx context.Context, m, float *Model, comparisons []Com
 		failed = append(failed, errors.New("the original model was trained with quantization, which a float model leaves out: quantize: 1 makes what was trained"))
 	}
 	for i := range comparisons {
-		comparisons[i].WriteDetails(t.Stdout)
+		c := &comparisons[i]
+		c.WriteDetails(t.Stdout)
+		if c.Answers >= manyAnswers && !c.Varied {
+			t.Warn(fmt.Sprintf("the reference's first answer in %q is %d every time, for %d samples: they may be scaled in another way than in training, or of one kind", c.Name, c.answer, c.Answers))
+		}
 	}
 	what := "random inputs"
 	if t.InputDir != "" || t.InputFile != "" || t.graph.ValidationInputs != nil {
