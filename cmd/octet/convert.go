@@ -103,6 +103,8 @@ func (f *convertFlags) report(cmd *cobra.Command, c flow.Converted) {
 		writeFloatOperators(out, c.Report.Islands)
 	case c.Stat:
 		kind = "float, for collecting ranges"
+	case c.LargeWeights:
+		kind = "float, weights stored in 8 bits"
 	}
 	fmt.Fprintf(out, "%s: %s, %s\n", c.Path, kind, bytesText(c.Bytes))
 }

@@ -432,7 +432,9 @@ func TestSchemas(t *testing.T) {
 		}
 	}
 	weights := writeText(t, "weights.yml", string(text)+"    quantize_large_weights: 1\n")
-	succeed(t, "convert", "--config", weights)
+	if r := succeed(t, "convert", "--config", weights); !strings.Contains(r.stdout, ": float, weights stored in 8 bits, ") {
+		t.Errorf("stdout %q", r.stdout)
+	}
 	if r := succeed(t, "run", "--config", weights, "--validate", "--input_dir", "samples"); strings.Contains(r.stdout, "similarity: 1.0 ") {
 		t.Errorf("weights of 8 bits change nothing:\n%s", r.stdout)
 	}

@@ -153,9 +153,10 @@ type Convert struct {
 type Converted struct {
 	Model, Path string
 	Bytes       int64
-	// Quantized is whether it computes on codes; Stat, whether it is for collecting ranges.
-	Quantized, Stat bool
-	Report          *convert.Report
+	// Quantized is whether it computes on codes; LargeWeights, whether its weights are stored as codes; Stat, whether it is for
+	// collecting ranges.
+	Quantized, LargeWeights, Stat bool
+	Report                        *convert.Report
 }
 
 // ModelPath is where a graph's converted model lies.
@@ -189,7 +190,7 @@ func (c Convert) All(ctx context.Context, f *deploy.File, models []deploy.Model,
 			}
 			all = append(all, made{Converted{
 				Model: m.Name, Path: ModelPath(f, m, &m.Graphs[j], c.Output), Report: report,
-				Quantized: m.Graphs[j].Quantize && !c.stat(f), Stat: c.stat(f),
+				Quantized: m.Graphs[j].Quantize && !c.stat(f), LargeWeights: m.Graphs[j].LargeWeights, Stat: c.stat(f),
 			}, g})
 		}
 	}

@@ -136,9 +136,14 @@ func TestJump(t *testing.T) {
 // TestTable has the form of MACE's StringFormatter.
 func TestTable(t *testing.T) {
 	line := strings.Repeat("-", 15) + "\n"
-	want := line + "      Tt\n" + line + "|  a | longer |\n" + line + "| 12 |      x |\n" + line
-	if got := table("Tt", []string{"a", "longer"}, [][]string{{"12", "x"}}); got != want {
+	want := line + "      Tt\n" + line + "|  a | longer |\n" + line + "| 12 |      x |\n|  3 |      y |\n" + line
+	if got := table("Tt", []string{"a", "longer"}, [][]string{{"12", "x"}, {"3", "y"}}); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	for v, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 551355392: "551,355,392", -999: "-999", -1234: "-1,234"} {
+		if got := whole(v); got != want {
+			t.Errorf("%d is %s, want %s", v, got, want)
+		}
 	}
 }
 
@@ -155,7 +160,7 @@ func TestStatistics(t *testing.T) {
 	s.write(&b)
 	for _, part := range []string{
 		"|  Conv2D | 0.000 | 1.000 |   1.500 | 60.000 |  60.000 |  1.333 |", "| Softmax | 1.500 | 1.000 |   1.000 | 40.000 | 100.000 |  0.000 |",
-		"| 2000000 |     2 |      1.000 |    0.800 | 500.000 |", "2 ops total.\n",
+		"| 2,000,000 |     2 |      1.000 |    0.800 | 500.000 |", "2 ops total.\n",
 	} {
 		if !strings.Contains(b.String(), part) {
 			t.Errorf("lacks %q:\n%s", part, b.String())

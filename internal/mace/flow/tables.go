@@ -31,14 +31,26 @@ func table(title string, header []string, rows [][]string) string {
 	b.WriteString(line)
 	fmt.Fprintf(&b, "%*s\n", total/2+len(title)/2, title)
 	b.WriteString(line)
-	for _, row := range append([][]string{header}, rows...) {
+	for r, row := range append([][]string{header}, rows...) {
 		b.WriteString("|")
 		for i, cell := range row {
 			fmt.Fprintf(&b, " %*s |", widths[i], cell)
 		}
-		b.WriteString("\n" + line)
+		b.WriteString("\n")
+		if r == 0 || r == len(rows) {
+			b.WriteString(line)
+		}
 	}
 	return b.String()
+}
+
+// whole is an integer with commas between thousands, as MACE prints it.
+func whole[T int | int64](v T) string {
+	text := strconv.FormatInt(int64(v), 10)
+	for at := len(text) - 3; at > 0 && text[at-1] != '-'; at -= 3 {
+		text = text[:at] + "," + text[at:]
+	}
+	return text
 }
 
 // step is what was measured of one step of a model.
@@ -245,8 +257,8 @@ func (s *statistics) byType() string {
 	for _, k := range kinds {
 		so += k.time
 		rows = append(rows, []string{
-			k.name, strconv.Itoa(k.count), inMS(k.time / n), fixed(100 * float64(k.time) / all), fixed(100 * float64(so) / all),
-			strconv.FormatInt(k.macs, 10), perSecond(k.macs, k.time/n), strconv.Itoa(k.count),
+			k.name, whole(k.count), inMS(k.time / n), fixed(100 * float64(k.time) / all), fixed(100 * float64(so) / all),
+			whole(k.macs), perSecond(k.macs, k.time/n), whole(k.count),
 		})
 	}
 	return table("Stat by Op Type", []string{"Op Type", "Count", "Avg(ms)", "%", "cdf%", "MACs", "GMACPS", "Called times"}, rows)
@@ -258,7 +270,7 @@ func (s *statistics) byMACs() string {
 		macs += s.steps[i].macs
 	}
 	return table("Stat by MACs(Multiply-Accumulation)", []string{"total", "round", "first(G/s)", "avg(G/s)", "std"}, [][]string{{
-		strconv.FormatInt(macs, 10), strconv.Itoa(len(s.rounds)), perSecond(macs, s.rounds[0]),
+		whole(macs), whole(len(s.rounds)), perSecond(macs, s.rounds[0]),
 		perSecond(macs, s.all()/time.Duration(len(s.rounds))), fixed(s.deviation()),
 	}})
 }
@@ -266,7 +278,7 @@ func (s *statistics) byMACs() string {
 func (s *statistics) summary() string {
 	n := len(s.rounds)
 	return table("Summary of Ops' Stat", []string{"round", "first(ms)", "curr(ms)", "min(ms)", "max(ms)", "avg(ms)", "std"}, [][]string{{
-		strconv.Itoa(n), inMS(s.rounds[0]), inMS(s.rounds[n-1]), inMS(slices.Min(s.rounds)), inMS(slices.Max(s.rounds)),
+		whole(n), inMS(s.rounds[0]), inMS(s.rounds[n-1]), inMS(slices.Min(s.rounds)), inMS(slices.Max(s.rounds)),
 		inMS(s.all() / time.Duration(n)), fixed(s.deviation()),
 	}})
 }

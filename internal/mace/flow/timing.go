@@ -16,7 +16,10 @@ import (
 )
 
 // times are what MACE prints of one start of a model.
-type times struct{ init, warmup, average time.Duration }
+type times struct {
+	init, warmup, average time.Duration
+	steps                 statistics // of Benchmark
+}
 
 // time runs the model repeatedly on one set of inputs and prints how long it took.
 func (t *target) time(ctx context.Context) error {
@@ -32,6 +35,7 @@ func (t *target) time(ctx context.Context) error {
 		line := strings.Repeat("=", 56)
 		fmt.Fprintf(t.Stdout, "%s\n%20s%12s%12s%12s\n%s\n", line, "capability(CPU)", "init", "warmup", "run_avg", line)
 		fmt.Fprintf(t.Stdout, "time %15.3f %11.3f %11.3f %11.3f\n", ms(capability), ms(measured.init), ms(measured.warmup), ms(measured.average))
+		measured.steps.write(t.Stdout)
 		if t.Report {
 			if err := t.report(measured); err != nil {
 				return err
@@ -66,7 +70,7 @@ func (t *target) start(ctx context.Context) (times, error) {
 		}
 		measured.warmup = time.Since(begin)
 		done = true
-		if measured.average, err = t.rounds(ctx, s, inputs); err != nil {
+		if err := t.rounds(ctx, s, inputs, &measured); err != nil {
 			return err
 		}
 		return t.write(m, sample, values)
@@ -77,33 +81,31 @@ func (t *target) start(ctx context.Context) (times, error) {
 	return measured, err
 }
 
-// rounds is the mean time of a run. With Benchmark it prints the tables, of runs of their own.
-func (t *target) rounds(ctx context.Context, s *Session, inputs map[string]*tensor.Tensor) (time.Duration, error) {
+// rounds measures the mean time of a run and, with Benchmark, the times of its steps in runs of their own.
+func (t *target) rounds(ctx context.Context, s *Session, inputs map[string]*tensor.Tensor, measured *times) error {
 	in, out, err := s.arranged(inputs)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	count := max(t.Round, 1)
 	begin := time.Now()
 	for range count {
 		if err := s.compiled.RunInto(ctx, in, out, nil); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	average := time.Since(begin) / time.Duration(count)
+	measured.average = time.Since(begin) / time.Duration(count)
 	if !t.Benchmark {
-		return average, nil
+		return nil
 	}
-	measured := &statistics{}
 	for range count {
 		profile := &runtime.Profile{}
 		if err := s.compiled.RunInto(ctx, in, out, &runtime.RunOptions{Profile: profile}); err != nil {
-			return 0, err
+			return err
 		}
-		measured.add(profile, s.model.graph)
+		measured.steps.add(profile, s.model.graph)
 	}
-	measured.write(t.Stdout)
-	return average, nil
+	return nil
 }
 
 // arranged are inputs and outputs in the order of the compiled model. The model has to have been run once.
