@@ -55,6 +55,7 @@ func (s Set) PackF32(w F32Weights) *PackedF32 {
 	p := &PackedF32{Filter: w.Filter, row: s.gemmF32}
 	p.words = w.depth() * p.row.NR
 	p.panels = make([]float32, w.Groups*p.groupPanels()*p.words)
+	hugePages(p.panels)
 	p.fill(w)
 	return p
 }

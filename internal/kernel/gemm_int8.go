@@ -102,6 +102,7 @@ func (s Set) PackInt8(w Int8Weights) *PackedInt8 {
 	depth := w.Height * p.line()
 	p.words = p.row.Words(depth)
 	p.panels = make([]uint64, w.Groups*p.groupPanels()*p.words)
+	hugePages(p.panels)
 	p.sums = make([]int32, w.Outputs)
 	p.zero = make([]int32, w.Outputs)
 	p.fill(w, make([]int8, depth))

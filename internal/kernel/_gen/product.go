@@ -92,3 +92,13 @@ func (f *file) masks512(tile string, vectors int) {
 
 // column is the mask register of a vector.
 func column(vector int) string { return fmt.Sprintf("K%d", vector+1) }
+
+// prefetch asks for the weights of later steps, as many bytes as a step reads. The first tile of a panel reads weights
+// from memory that is far away, and hardware that fetches ahead stops at the ends of pages. Behind the last panel
+// nothing is read: a prefetch never faults.
+func (f *file) prefetch(vectors int) {
+	const distance = 8192
+	for v := range vectors {
+		f.op("PREFETCHT0", at(distance+64*v, "BX"))
+	}
+}

@@ -35,6 +35,7 @@ func avx512(f *file, rows, vectors int) {
 		for v := range vectors {
 			f.op("VMOVUPS", at(64*v, "BX"), z(24+v))
 		}
+		f.prefetch(vectors)
 		for r := range rows {
 			element := z(26 + r%6)
 			f.op("VBROADCASTSS", indexed(rowRegisters[r], "AX"), element)

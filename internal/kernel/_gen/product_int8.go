@@ -81,6 +81,7 @@ func avx512vnni(f *file, rows, vectors int, flip bool) {
 		for v := range vectors {
 			f.op("VMOVDQU64", at(64*v, "BX"), z(24+v))
 		}
+		f.prefetch(vectors)
 		for r := range rows {
 			codes := z(26 + r%5)
 			f.op("VPBROADCASTD", indexed(rowRegisters[r], "AX"), codes)
