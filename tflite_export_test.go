@@ -2,6 +2,8 @@ package octet
 
 import (
 	"context"
+	"io"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -289,4 +291,34 @@ func TestONNXModelsThroughTFLite(t *testing.T) {
 			})
 		}
 	}
+}
+
+// An LSTM of TensorFlow Lite, whose cell state is limited, is a Scan in ONNX; on codes ONNX has none.
+func TestLSTMAsONNX(t *testing.T) {
+	model := loadExported(t, "tflite/misc/mnist_lstm_float.tflite")
+	named, _ := inputsOf(model)
+	want := answersOf(t, model, named)
+	back, path := saved(t, model, "m.onnx")
+	got := answersOf(t, back, named)
+	y := model.Outputs()[0].Name
+	requireSame(t, "the ONNX file", y, got[y], want[y], 1e-5)
+	if len(back.States()) != len(model.States()) {
+		t.Errorf("it has %d states, the file had %d", len(back.States()), len(model.States()))
+	}
+	coded := loadExported(t, "tflite/misc/mnist_lstm_int8.tflite")
+	if err := coded.Write(io.Discard, SaveOptions{}); err == nil || !strings.Contains(err.Error(), "LSTM that computes on codes") {
+		t.Errorf("on codes: %v", err)
+	}
+	ort := testdata.OpenORT(t)
+	given := map[string]*tensor.Tensor{}
+	maps.Copy(given, named)
+	for _, s := range model.States() {
+		given[s.Name] = tensor.New(s.DType, s.Shape...)
+	}
+	data := ort.Run(t, path, "disabled", given, y)[y]
+	theirs, err := tensor.FromBytes(tensor.Float32, want[y].Shape(), data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	requireSame(t, "ONNX Runtime", y, theirs, want[y], 1e-5)
 }

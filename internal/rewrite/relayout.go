@@ -197,7 +197,7 @@ func (r *relayout) node(n *graph.Node) {
 // worthwhile reports whether a node should work in the target layout: an operand exists in it already, and all ranks
 // are alike.
 func (r *relayout) worthwhile(n *graph.Node) bool {
-	if n.Outputs[0] == nil {
+	if len(n.Outputs) == 0 || n.Outputs[0] == nil {
 		return false
 	}
 	rank, ok := n.Outputs[0].Type.Rank()

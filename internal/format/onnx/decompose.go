@@ -96,6 +96,8 @@ func (d *decomposer) replace(n *graph.Node) error {
 		copied := *o
 		copied.Filter = op.OIHW
 		return d.filtered(n, &copied, o.Filter, 1)
+	case *op.SequenceLSTM:
+		return d.sequenceLSTM(n, o)
 	case *op.ConvTranspose:
 		copied := *o
 		copied.Filter = op.OIHW

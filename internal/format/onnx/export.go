@@ -53,6 +53,11 @@ func Write(w io.Writer, g *graph.Graph, o WriteOptions) error {
 	default:
 		return fmt.Errorf("activations cannot be written as %s: u8 or i8", o.Activations)
 	}
+	for _, n := range g.Nodes {
+		if _, ok := n.Op.(*op.SequenceLSTM); ok && n.Compute == graph.Integer { // whose states are rounded in every step
+			return &FormatError{Offset: -1, Node: n.Describe(), Why: "ONNX has no LSTM that computes on codes", Next: "write it as .tflite"}
+		}
+	}
 	g = g.Clone()
 	if err := rewrite.Expand(g); err != nil {
 		return err
@@ -144,8 +149,6 @@ func (e *exporter) node(n *graph.Node) error {
 		return e.linear("QuantizeLinear", n, n.Outputs[0])
 	case *op.Dequantize:
 		return e.linear("DequantizeLinear", n, n.Inputs[0])
-	case *op.SequenceLSTM:
-		return fmt.Errorf("ONNX has no LSTM whose cell state is limited or that computes on codes")
 	case *op.TreeEnsemble:
 		w := &attributeWriter{encoded: appendMessage(nil, 7, []byte(classicalDomain))}
 		w.writeTrees(n.Op.(*op.TreeEnsemble))

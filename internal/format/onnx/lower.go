@@ -185,7 +185,7 @@ func batchNormalization(c *call) error {
 // set 10, bool since.
 func dropout(c *call) error {
 	c.float("ratio", 0)
-	if v := c.input(2); v != nil && (v.Const == nil || v.Const.Len() != 1 || op.Int64s(v.Const)[0] != 0) {
+	if v := c.input(2); v != nil && (v.Const == nil || v.Const.Len() != 1 || v.Const.DType().IsFloat() || op.Int64s(v.Const)[0] != 0) {
 		return errUnknown
 	}
 	c.emit(&op.Identity{}, c.in[:1], c.out[0])

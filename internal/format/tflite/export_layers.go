@@ -218,6 +218,9 @@ func (e *exporter) bias(n *graph.Node, i, channels int) (int, error) {
 	}
 	codes := make([]int64, channels)
 	if b != nil {
+		if !b.Const.DType().IsInteger() {
+			return 0, fmt.Errorf("its bias is %s, wants integers", b.Type)
+		}
 		given := op.Int64s(b.Const)
 		for c := range codes {
 			if len(given) != 1 && len(given) != channels {
@@ -581,7 +584,11 @@ func reducing(name string) writer {
 			if v.Const == nil {
 				return fmt.Errorf("its axes are computed")
 			}
-			for _, a := range op.Int64s(v.Const) {
+			given, err := constants(n, 1)
+			if err != nil {
+				return err
+			}
+			for _, a := range given {
 				axes = append(axes, int(a))
 			}
 		}

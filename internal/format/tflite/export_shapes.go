@@ -62,6 +62,9 @@ func constants(n *graph.Node, i int) (values []int64, err error) {
 	if v.Const == nil {
 		return nil, fmt.Errorf("operand %d, %q, is computed", i, v.Name)
 	}
+	if !v.Const.DType().IsInteger() {
+		return nil, fmt.Errorf("operand %d, %q, is %s; wants integers", i, v.Name, v.Type)
+	}
 	return op.Int64s(v.Const), nil
 }
 
@@ -132,7 +135,7 @@ func (e *exporter) pad(n *graph.Node) error {
 		return fmt.Errorf("TensorFlow Lite does not pad by mode %s", o.Mode)
 	}
 	value := n.Input(2)
-	if value == nil || value.Const != nil && value.Const.DType() == tensor.Float32 && op.Float32s(value.Const)[0] == 0 {
+	if value == nil || value.Const != nil && value.Const.DType() == tensor.Float32 && value.Const.Len() == 1 && op.Float32s(value.Const)[0] == 0 {
 		e.emit("PAD", 22, nil, operands, out)
 		return nil
 	}
@@ -140,6 +143,8 @@ func (e *exporter) pad(n *graph.Node) error {
 	switch {
 	case value.Const == nil || value.Const.Len() != 1:
 		return fmt.Errorf("its value is computed")
+	case t.Quant != nil && !value.Const.DType().IsFloat():
+		return fmt.Errorf("its value is %s, wants a real number", value.Type)
 	case t.Quant != nil:
 		lowest, highest := op.CodeLimits(t, nil)
 		code := n.Arithmetic.Quantize(op.Float32s(value.Const)[0], op.InputCodes(n, 0))

@@ -205,6 +205,9 @@ func (e *exporter) batchNormalization(n *graph.Node) error {
 		if v == nil || v.Const == nil {
 			return fmt.Errorf("its statistics are computed")
 		}
+		if !v.Const.DType().IsFloat() || v.Const.Len() != n.Inputs[1].Const.Len() {
+			return fmt.Errorf("its statistics are %s and %s", n.Inputs[1].Type, v.Type)
+		}
 		given[i] = op.Float32s(v.Const)
 	}
 	factor, offset := make([]float32, len(given[0])), make([]float32, len(given[0]))
