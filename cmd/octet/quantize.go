@@ -221,6 +221,7 @@ func (q *quantizing) calibrate(m *octet.Model, preprocess string) (*octet.Ranges
 	}
 	samples := watch(files, m.Inputs())
 	show, done := progress(stderr, "calibrating")
+	defer collectOften()()
 	ranges, err = m.Calibrate(q.cmd.Context(), samples, octet.CalibrateOptions{Workers: q.threads, Resume: ranges, Progress: show})
 	done()
 	if err != nil {
