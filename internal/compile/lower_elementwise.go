@@ -289,9 +289,18 @@ func tableOf(n *graph.Node) (*[256]byte, error) {
 	for i := range domain.Bytes() {
 		domain.Bytes()[i] = byte(i)
 	}
+	result, err := evaluateDomain(n, domain)
+	if err != nil {
+		return nil, err
+	}
+	return (*[256]byte)(result.Bytes()), nil
+}
+
+// evaluateDomain evaluates a node whose first operand is all codes that there are.
+func evaluateDomain(n *graph.Node, domain *tensor.Tensor) (*tensor.Tensor, error) {
 	all := *n
 	out := *n.Outputs[0]
-	out.Type.Shape = graph.FixedShape(256)
+	out.Type.Shape = graph.FixedShape(domain.Len())
 	all.Outputs = []*graph.Value{&out}
 	operands := []*tensor.Tensor{domain}
 	for _, v := range n.Inputs[1:] {
@@ -305,5 +314,5 @@ func tableOf(n *graph.Node) (*[256]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return (*[256]byte)(results[0].Bytes()), nil
+	return results[0], nil
 }

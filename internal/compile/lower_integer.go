@@ -18,6 +18,7 @@ type integerProduct struct {
 	weights  kernel.Int8Weights
 	scales   []float32 // of the weights: one, or one per output channel
 	epilogue kernel.Epilogue
+	wide     *wideProduct // of 16-bit activations, instead of input and epilogue
 }
 
 // newIntegerProduct reads the quantization and constants of a node whose operands are activations, weights and a bias;
@@ -42,6 +43,10 @@ func newIntegerProduct(n *graph.Node, f kernel.Filter, axis int, clamp *op.Clamp
 			p.epilogue.FloatBias = spread(op.Float32s(bias.Const), f.Outputs)
 		}
 		return p, true
+	}
+	if isWide(n.Input(0)) {
+		p.wide, ok = newWideProduct(n, f, p.scales, p.layer, clamp)
+		return p, ok
 	}
 	if p.input, ok = codesOf(n.Input(0)); !ok {
 		return nil, false
@@ -126,6 +131,10 @@ type integerKernel interface {
 // emit plans the product of operand 0. make describes it to package kernel, given how its input and result are
 // quantized.
 func (p *integerProduct) emit(c *planning, name string, x, y *place, make func(input kernel.Int8Operand, e kernel.Epilogue) integerKernel) {
+	if p.wide != nil {
+		p.wide.emit(c, name, x, y, make)
+		return
+	}
 	if p.compute == graph.DynamicActivations {
 		p.emitDynamic(c, name, x, y, make)
 		return

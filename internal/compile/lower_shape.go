@@ -7,6 +7,7 @@ import (
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/kernel"
+	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/internal/runtime"
 	"github.com/octet-nn/octet/tensor"
@@ -311,13 +312,18 @@ func padValue(n *graph.Node) (value []byte, ok bool) {
 		}
 		return slices.Clone(v.Const.Bytes()), v.Const.DType() == x.Type.DType
 	}
-	q, ok := codesOf(x)
-	if !ok {
-		return nil, false
-	}
 	one := []float32{0}
 	if v != nil {
 		one[0] = float32(op.Float64s(v.Const)[0])
+	}
+	if isWide(x) {
+		lowest, highest := x.Type.Quant.Limits(x.Type.DType)
+		code := numeric.Quantize(one[0], x.Type.Quant.Scale[0], x.Type.Quant.ZeroPoint[0], lowest, highest)
+		return []byte{byte(code), byte(code >> 8)}, true
+	}
+	q, ok := codesOf(x)
+	if !ok {
+		return nil, false
 	}
 	code := []byte{0}
 	kernel.Quantize(code, one, q.Scale, q.ZeroPoint, q.lowest, q.highest)

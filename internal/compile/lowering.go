@@ -24,7 +24,7 @@ const (
 )
 
 // function is the row of a function of one operand.
-var function = []lowering{{float, lowerFunction}, {integer, lowerTable}}
+var function = []lowering{{float, lowerFunction}, {integer, lowerTable}, {integer, lowerTableWide}}
 
 // bodies is the row of an operator with bodies.
 var bodies = []lowering{{float, lowerBodies}}
@@ -33,20 +33,20 @@ var bodies = []lowering{{float, lowerBodies}}
 // without a row runs by its reference evaluation.
 var lowerings = map[string][]lowering{
 	// Products, pools, normalizations.
-	"AveragePool":           {{float, lowerAveragePoolFloat}, {integer, lowerAveragePoolInteger}},
+	"AveragePool":           {{float, lowerAveragePoolFloat}, {integer, lowerAveragePoolInteger}, {integer, lowerPoolWide}},
 	"ConvTranspose":         {{realProducts, lowerConvTransposeFloat}, {codeProducts, lowerConvTransposeInteger}},
 	"Resize":                {{float | integer, lowerResize}},
 	"DepthToSpace":          {{float | integer, moving(depthToSpace)}},
 	"SpaceToDepth":          {{float | integer, moving(spaceToDepth)}},
 	"Conv":                  {{realProducts, lowerConvFloat}, {codeProducts, lowerConvInteger}},
 	"Gemm":                  {{realProducts, lowerGemmFloat}, {codeProducts, lowerMatrixInteger}},
-	"GlobalAveragePool":     {{float, lowerAveragePoolFloat}, {integer, lowerAveragePoolInteger}},
-	"GlobalMaxPool":         {{float | integer, lowerMaxPool}},
+	"GlobalAveragePool":     {{float, lowerAveragePoolFloat}, {integer, lowerAveragePoolInteger}, {integer, lowerPoolWide}},
+	"GlobalMaxPool":         {{float | integer, lowerMaxPool}, {integer, lowerPoolWide}},
 	"InstanceNormalization": {{float, lowerInstanceNormalization}},
 	"BatchNormalization":    {{float, lowerBatchNormalization}},
 	"LayerNormalization":    {{float, lowerLayerNormalization}},
 	"MatMul":                {{realProducts, lowerMatMulFloat}, {float, lowerStackFloat}, {codeProducts, lowerMatrixInteger}, {codeProducts, lowerStackInteger}},
-	"MaxPool":               {{float | integer, lowerMaxPool}},
+	"MaxPool":               {{float | integer, lowerMaxPool}, {integer, lowerPoolWide}},
 
 	// Functions of one operand.
 	"Abs": function, "Ceil": function, "Clip": function, "Elu": function, "Erf": function, "Exp": function,
@@ -56,9 +56,9 @@ var lowerings = map[string][]lowering{
 	"Sqrt": function, "Swish": function, "Tanh": function, "ThresholdedRelu": function,
 
 	// Functions of several operands.
-	"Add":   {{float, lowerBinary(kernel.Add)}, {integer, lowerBinaryInteger(kernel.Add)}},
-	"Sub":   {{float, lowerBinary(kernel.Sub)}, {integer, lowerBinaryInteger(kernel.Sub)}},
-	"Mul":   {{float, lowerBinary(kernel.Mul)}, {integer, lowerBinaryInteger(kernel.Mul)}},
+	"Add":   {{float, lowerBinary(kernel.Add)}, {integer, lowerBinaryInteger(kernel.Add)}, {integer, lowerBinaryWide(kernel.Add)}},
+	"Sub":   {{float, lowerBinary(kernel.Sub)}, {integer, lowerBinaryInteger(kernel.Sub)}, {integer, lowerBinaryWide(kernel.Sub)}},
+	"Mul":   {{float, lowerBinary(kernel.Mul)}, {integer, lowerBinaryInteger(kernel.Mul)}, {integer, lowerBinaryWide(kernel.Mul)}},
 	"Div":   {{float, lowerBinary(kernel.Div)}, {integer, lowerBinaryThroughFloat(kernel.Div)}},
 	"Pow":   {{float, lowerBinary(kernel.Pow)}},
 	"PRelu": {{float, lowerBinary(kernel.PRelu)}, {integer, lowerBinaryThroughFloat(kernel.PRelu)}},
@@ -68,14 +68,14 @@ var lowerings = map[string][]lowering{
 
 	// Rows that add up to one, and reductions.
 	"LogSoftmax":      {{float, lowerSoftmax}},
-	"Softmax":         {{float, lowerSoftmax}, {integer, lowerSoftmaxInteger}},
+	"Softmax":         {{float, lowerSoftmax}, {integer, lowerSoftmaxInteger}, {integer, lowerSoftmaxWide}},
 	"ReduceL1":        {{float, lowerReduce(kernel.ReduceL1)}},
 	"ReduceL2":        {{float, lowerReduce(kernel.ReduceL2)}},
 	"ReduceMax":       {{float, lowerReduce(kernel.ReduceMax)}, {integer, lowerReduceInteger(kernel.ReduceMax)}},
-	"ReduceMean":      {{float, lowerReduce(kernel.ReduceMean)}, {integer, lowerReduceInteger(kernel.ReduceMean)}},
+	"ReduceMean":      {{float, lowerReduce(kernel.ReduceMean)}, {integer, lowerReduceInteger(kernel.ReduceMean)}, {integer, lowerReduceWide(kernel.ReduceMean)}},
 	"ReduceMin":       {{float, lowerReduce(kernel.ReduceMin)}, {integer, lowerReduceInteger(kernel.ReduceMin)}},
 	"ReduceProd":      {{float, lowerReduce(kernel.ReduceProd)}},
-	"ReduceSum":       {{float, lowerReduce(kernel.ReduceSum)}, {integer, lowerReduceInteger(kernel.ReduceSum)}},
+	"ReduceSum":       {{float, lowerReduce(kernel.ReduceSum)}, {integer, lowerReduceInteger(kernel.ReduceSum)}, {integer, lowerReduceWide(kernel.ReduceSum)}},
 	"ReduceSumSquare": {{float, lowerReduce(kernel.ReduceSumSquare)}},
 
 	// Views and copies.
@@ -101,8 +101,8 @@ var lowerings = map[string][]lowering{
 
 	// Changes of representation.
 	"Cast":         {{float, lowerCast}},
-	"Dequantize":   {{float, lowerDequantize}},
+	"Dequantize":   {{float, lowerDequantize}, {float, lowerDequantizeWide}},
 	"FakeQuantize": {{float, lowerFakeQuantize}},
-	"Quantize":     {{float, lowerQuantize}},
-	"Requantize":   {{float | integer, lowerTable}},
+	"Quantize":     {{float, lowerQuantize}, {float, lowerQuantizeWide}},
+	"Requantize":   {{float | integer, lowerTable}, {float | integer, lowerTableWide}},
 }

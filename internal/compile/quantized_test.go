@@ -193,13 +193,17 @@ func TestQuantizationSchemes(t *testing.T) {
 	m := realModel{file: "mnist_cnn_pytorch.onnx"}
 	_, g := m.load(t)
 	in := m.feed(t, g)
-	for _, name := range []string{"int8", "uint8", "int8-per-tensor", "dynamic"} {
+	for _, name := range []string{"int8", "uint8", "int8-per-tensor", "dynamic", "16x8"} {
 		scheme, err := quantize.ParseScheme(name)
 		if err != nil {
 			t.Errorf("%v", err)
 			continue
 		}
-		typed := quantized(t, g, in, quantize.Options{Scheme: scheme})
+		o := quantize.Options{Scheme: scheme}
+		if scheme == quantize.Int16x8 {
+			o.Activations = tensor.Int16
+		}
+		typed := quantized(t, g, in, o)
 		session, err := Compile(typed, Options{Threads: 2})
 		if err != nil {
 			t.Fatal(err)
