@@ -37,8 +37,12 @@ func TestWideActivations(t *testing.T) {
 				return s.constant(tensor.Of(short, n), graph.PerTensor(0.00002, 0))
 			}
 			filter := func(axis, n int, shape ...int) *graph.Value { return s.weights(tensor.Int8, axis, n, true, shape...) }
-			layer := func(o graph.Operator, in ...*graph.Value) *graph.Value { return s.integer(o, dtype, 0.004, zero, in...) }
-			same := func(o graph.Operator, in ...*graph.Value) *graph.Value { return s.integer(o, dtype, 0.001, zero, in...) }
+			layer := func(o graph.Operator, in ...*graph.Value) *graph.Value {
+				return s.integer(o, dtype, 0.004, zero, in...)
+			}
+			same := func(o graph.Operator, in ...*graph.Value) *graph.Value {
+				return s.integer(o, dtype, 0.001, zero, in...)
+			}
 			dense := filter(0, 7, 7, 40)
 			outputs := []*graph.Value{
 				layer(&op.Conv{Layout: op.NHWC, Filter: op.OHWI, AutoPad: op.SameUpper, Clamp: relu}, image, filter(0, 5, 5, 3, 3, 10), bias(5, true)),
