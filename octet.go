@@ -257,6 +257,8 @@ func readGraph(data []byte, fsys fs.FS, name string, o LoadOptions) (g *graph.Gr
 		if err != nil {
 			if other := format.Other(data, name); other != nil {
 				err = other
+			} else if !onnx.MayBeONNX(data) {
+				err = format.Unknown(name)
 			}
 		}
 	}

@@ -50,6 +50,11 @@ func Other(data []byte, name string) error {
 	return nil
 }
 
+// Unknown is the error for a file that is nothing known.
+func Unknown(name string) error {
+	return &Error{File: name, Offset: -1, Why: "its content looks like no model file", Next: known}
+}
+
 // Wire types of protobuf.
 const (
 	varint = 0

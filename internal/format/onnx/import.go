@@ -15,6 +15,7 @@ import (
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/tensor"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // Limits bound what an untrusted file can ask for. The zero value of a field means its default.
@@ -52,6 +53,19 @@ func IsONNX(data []byte) bool {
 		return nil
 	})
 	return err == nil && version && graph
+}
+
+// MayBeONNX reports whether data begins as an ONNX model does, however it goes on: with one of the fields that a model has, of
+// the right wire type.
+func MayBeONNX(data []byte) bool {
+	number, kind, n := protowire.ConsumeTag(data)
+	if n < 0 {
+		return len(data) == 0
+	}
+	want, ok := map[protowire.Number]protowire.Type{1: protowire.VarintType, 2: protowire.BytesType, 3: protowire.BytesType,
+		4: protowire.BytesType, 5: protowire.VarintType, 6: protowire.BytesType, 7: protowire.BytesType, 8: protowire.BytesType,
+		14: protowire.BytesType, 20: protowire.BytesType, 25: protowire.BytesType}[number]
+	return ok && kind == want
 }
 
 // Read makes a graph of an ONNX file. Constants are parts of data, which must not change. Errors are *FormatError,
@@ -115,6 +129,8 @@ func read(data []byte, o *Options) (*graph.Graph, error) {
 	}
 	return im.graph, nil
 }
+
+var errCyclic = errors.New("it is on a cycle")
 
 // importer holds what is known while a graph is built.
 type importer struct {
@@ -202,7 +218,9 @@ func (im *importer) run(g *graphProto) {
 		im.node(n)
 	}
 	for _, v := range g.outputs {
-		if value, err := im.use(v.name); err != nil {
+		if value, err := im.use(v.name); errors.Is(err, errCyclic) {
+			continue // said already
+		} else if err != nil {
 			im.problem(v.offset, "", "output %q: %v", v.name, err)
 		} else {
 			im.graph.Outputs = append(im.graph.Outputs, value)
@@ -221,7 +239,7 @@ func (im *importer) use(name string) (*graph.Value, error) {
 	if im.outer != nil {
 		return im.capture(name)
 	}
-	return nil, fmt.Errorf("no node, input or constant provides %q", name)
+	return nil, fmt.Errorf("no node, input or constant provides %q; the file is damaged or was cut out of a larger model: export it again", name)
 }
 
 func (im *importer) valueType(v *valueProto) graph.Type {
@@ -292,7 +310,10 @@ func (im *importer) sorted(nodes []*nodeProto) []*nodeProto {
 	}
 	for _, n := range nodes {
 		if !started[n] {
-			im.problem(n.offset, describe(n), "it is on a cycle or depends on one")
+			im.problem(n.offset, describe(n), "it is on a cycle or depends on one; networks have loops as Loop and Scan only: export it again")
+			for _, name := range n.outputs {
+				im.broken[name] = errCyclic
+			}
 		}
 	}
 	return order
@@ -360,12 +381,13 @@ func (im *importer) node(n *nodeProto) {
 	start := len(im.graph.Nodes)
 	if row.build != nil && (row.until == 0 || c.version <= row.until) {
 		if len(c.in) < row.inputs || len(c.out) == 0 {
-			im.problem(n.offset, describe(n), "has %d inputs and %d outputs, too few", len(c.in), len(c.out))
+			im.problem(n.offset, describe(n), "it has %d inputs and %d outputs and needs %d and 1; the file is damaged or its exporter is wrong",
+				len(c.in), len(c.out), row.inputs)
 			return
 		}
 		for i := range row.inputs {
 			if c.in[i] == nil {
-				im.problem(n.offset, describe(n), "input %d is required", i)
+				im.problem(n.offset, describe(n), "input %d is required; the file is damaged or its exporter is wrong", i)
 				return
 			}
 		}

@@ -132,7 +132,7 @@ func mapKeys[V any](m map[string]V) func(yield func(string) bool) {
 }
 
 // readCases is the files of each test folder that has one data set or more.
-func readCases(t *testing.T, archive string) map[string]map[string][]byte {
+func readCases(t testing.TB, archive string) map[string]map[string][]byte {
 	f, err := os.Open(archive)
 	if err != nil {
 		t.Fatal(err)

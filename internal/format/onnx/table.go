@@ -85,7 +85,7 @@ func table() map[key]row {
 		"Cosh", "Asinh", "Acosh", "Atanh", "Equal", "IsNaN", "IsInf", "BitwiseAnd",
 		"BitwiseOr", "BitwiseXor", "BitwiseNot", "CumSum", "LRN", "LpPool", "GlobalLpPool", "RMSNormalization",
 		"MeanVarianceNormalization", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor"} {
-		rows[key{"", name}] = row{1, 0, plain(nil)}
+		rows[key{"", name}] = row{max(operands[name], 1), 0, plain(nil)}
 	}
 	for _, name := range []string{"Conv", "ConvTranspose"} {
 		rows[key{"", name}] = row{2, 0, convolution(1)}
@@ -103,6 +103,12 @@ func table() map[key]row {
 	maps.Copy(rows, classical())
 	return rows
 }
+
+// operands is how many operands the operators that are plain require, where that is more than one.
+var operands = map[string]int{"Gather": 2, "Expand": 2, "Tile": 2, "Range": 3, "Gemm": 2, "MatMul": 2, "InstanceNormalization": 3,
+	"LayerNormalization": 2, "PRelu": 2, "Pow": 2, "Mod": 2, "Where": 3, "GatherElements": 2, "GatherND": 2, "ScatterElements": 3,
+	"ScatterND": 3, "OneHot": 3, "ReverseSequence": 2, "Equal": 2, "BitwiseAnd": 2, "BitwiseOr": 2, "BitwiseXor": 2, "CumSum": 2,
+	"RMSNormalization": 2, "Less": 2, "LessOrEqual": 2, "Greater": 2, "GreaterOrEqual": 2, "And": 2, "Or": 2, "Xor": 2}
 
 // plain is the build function of operators whose canonical form has the same operands and attributes.
 func plain(aliases map[string]string) func(c *call) error {

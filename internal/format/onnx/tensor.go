@@ -29,15 +29,22 @@ func (t *tensorProto) decode(o *Options) (*tensor.Tensor, error) {
 	}
 	dtype, ok := dtypes[t.dtype]
 	if !ok {
-		return bad("has element type %d, which is not supported", t.dtype)
+		what := map[int64]string{0: "no element type", 8: "strings as elements", 14: "complex numbers as elements", 15: "complex numbers as elements"}[t.dtype]
+		if what == "" {
+			what = fmt.Sprintf("elements of type %d", t.dtype)
+		}
+		return bad("has %s, which octet cannot compute on; cut the model behind what needs it", what)
 	}
 	shape := make([]int, len(t.dims))
 	for i, d := range t.dims {
 		shape[i] = int(d)
 	}
 	n, ok := tensor.Count(shape)
-	if !ok || dtype.Bytes(n) > o.Limits.MaxTensorBytes {
-		return bad("has an impossible or too large shape %v", t.dims)
+	if !ok {
+		return bad("has the impossible shape %v; the file is damaged: fetch or export it again", t.dims)
+	}
+	if dtype.Bytes(n) > o.Limits.MaxTensorBytes {
+		return bad("has the shape %v, too large for the limit of %d bytes (LoadOptions.MaxTensorBytes)", t.dims, o.Limits.MaxTensorBytes)
 	}
 	data := t.raw
 	switch {
@@ -68,7 +75,7 @@ func (t *tensorProto) decode(o *Options) (*tensor.Tensor, error) {
 	}
 	out, err := tensor.FromBytes(dtype, shape, data)
 	if err != nil {
-		return bad("has the wrong amount of data: %v", err)
+		return bad("has the wrong amount of data: %v; the file is damaged: fetch or export it again", err)
 	}
 	return out, nil
 }
