@@ -485,6 +485,16 @@ func TestOutputsOfSeveralModels(t *testing.T) {
 		t.Error("outputs were written")
 	}
 	succeed(t, "run", "--config", two, "--input_dir", "samples")
+	// Which model it is stands before what is said of it; what fails with one does not keep the others from running.
+	r := octetWith(t.Context(), "run", "--config", two, "--input_dir", "samples", "--validate", "--validate_threshold", "1")
+	if first, second, ok := strings.Cut(r.stdout, "other:\ny MACE VS"); r.code != exitError || !ok || !strings.HasPrefix(first, "tiny:\ny MACE VS") || second == "" ||
+		strings.Count(r.stderr, "is not above the threshold") != 2 {
+		t.Errorf("validate: %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	r = succeed(t, "run", "--config", two, "--input_dir", "samples", "--quantize_stat")
+	if !strings.Contains(r.stderr, "the ranges of 2 models go into one log") || !strings.HasPrefix(r.stdout, "I octet/") {
+		t.Errorf("ranges: %.80s\n%s", r.stdout, r.stderr)
+	}
 	succeed(t, "run", "--config", two, "--model_name", "other", "--input_file", "samples/x_1", "--output_file", "deep/er/one")
 	if _, err := os.Stat("deep/er/one_y"); err != nil {
 		t.Error(err)

@@ -239,7 +239,11 @@ func (c *converter) missing(lacking []*graph.Node) error {
 	case len(known) > 0:
 		remedy = "The range file is of another model, or of one converted otherwise: collect ranges anew with this model"
 	}
-	return fmt.Errorf("no range is known for %d tensors:%s\n%s", count, text.String(), remedy)
+	tensors := "tensors"
+	if count == 1 {
+		tensors = "tensor"
+	}
+	return fmt.Errorf("no range is known for %d %s:%s\n%s", count, tensors, text.String(), remedy)
 }
 
 // refusal lists operators that stay float, for conversions that must not leave any.

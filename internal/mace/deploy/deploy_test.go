@@ -214,6 +214,24 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
+// TestEncodings: files as Windows writes them.
+func TestEncodings(t *testing.T) {
+	const text = "models:\n  m: {platform: onnx, model_file_path: m.onnx, model_sha256_checksum: '', subgraphs: [{input_tensors: x, input_shapes: '1', output_tensors: y, output_shapes: '1'}]}\n"
+	plain, err := Parse("f.yml", []byte(text), noEnvironment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	marked, err := Parse("f.yml", []byte("\xef\xbb\xbf"+strings.ReplaceAll(text, "\n", "\r\n")), noEnvironment)
+	if err != nil || !reflect.DeepEqual(plain, marked) {
+		t.Errorf("with a byte order mark: %v\n%+v\n%+v", err, marked, plain)
+	}
+	for _, wide := range []string{"\xff\xfem\x00", "\xfe\xff\x00m"} {
+		if _, err := Parse("f.yml", []byte(wide), noEnvironment); err == nil || !strings.Contains(err.Error(), "UTF-16") {
+			t.Errorf("UTF-16: %v", err)
+		}
+	}
+}
+
 // TestAllAtOnce: problems come together, in the order of their places.
 func TestAllAtOnce(t *testing.T) {
 	text := strings.NewReplacer("platform: onnx", "platform: onxx", "- 1,4", "- one", "quantize: 1", "quantize: maybe").Replace(whole)

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -37,6 +38,11 @@ func Parse(path string, data []byte, lookup func(name string) (string, bool)) (*
 		r.bad(Position{line, 1}, "lists and mappings are nested more than %d deep; this is no deployment file", maxNesting)
 		return nil, r.err()
 	}
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		r.bad(Position{}, "this file is UTF-16, as editors of Windows write it; save it as UTF-8")
+		return nil, r.err()
+	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // the byte order mark of UTF-8
 	text := r.environment.substitute(string(data), lookup, r.bad)
 	if body := r.parse(text); body != nil {
 		r.top(body)

@@ -53,15 +53,42 @@ func (r Run) All(ctx context.Context, f *deploy.File, models []deploy.Model) err
 	if err := r.checkNames(models); err != nil {
 		return err
 	}
+	count := 0
+	for i := range models {
+		count += len(models[i].Graphs)
+	}
+	if r.QuantizeStat && count > 1 {
+		r.Warn(fmt.Sprintf("the ranges of %d models go into one log, in which tensors of the same name are one; --model_name NAME runs one model", count))
+	}
+	var failed []error
 	for i := range models {
 		m := &models[i]
 		for j := range m.Graphs {
+			if count > 1 {
+				r.head(m, &m.Graphs[j])
+			}
 			if err := r.one(ctx, f, m, &m.Graphs[j]); err != nil {
-				return err
+				failed = append(failed, err) // the others can be run, and all be known at once
+			}
+			if ctx.Err() != nil {
+				return errors.Join(failed...)
 			}
 		}
 	}
-	return nil
+	return errors.Join(failed...)
+}
+
+// head says which of several models comes next, where what is printed of it will be.
+func (r Run) head(m *deploy.Model, g *deploy.Graph) {
+	name := m.Name
+	if len(m.Graphs) > 1 {
+		name += ", subgraph " + g.Name
+	}
+	if r.QuantizeStat {
+		r.Say(name + ":")
+		return
+	}
+	fmt.Fprintf(r.Stdout, "%s:\n", name)
 }
 
 // checkNames finds outputs whose files would have the same name, of one model or of several.

@@ -128,8 +128,14 @@ func ReadLog(ctx context.Context, r io.Reader, name string, progress func(bytes 
 	return l, nil
 }
 
-// checkEncoding refuses UTF-16, in which no marker would be found.
+// checkEncoding refuses UTF-16, in which no marker would be found, and passes over the byte order mark of UTF-8, which would
+// begin the first name.
 func checkEncoding(r *bufio.Reader, name string) error {
+	const mark = "\xef\xbb\xbf"
+	if start, _ := r.Peek(len(mark)); string(start) == mark {
+		_, err := r.Discard(len(mark))
+		return err
+	}
 	if start, _ := r.Peek(2); string(start) == "\xff\xfe" || string(start) == "\xfe\xff" {
 		return fmt.Errorf("%s is UTF-16, as > of Windows PowerShell writes it: save it as UTF-8", name)
 	}

@@ -154,7 +154,7 @@ func TestBadLogs(t *testing.T) {
 }
 
 func TestRangeFiles(t *testing.T) {
-	text := "a@@-1,2\n\n  b:0@@0.000000,1e-9@@[1,2]\r\nI x:1] Tensor range @@c@@3,4\na@@-2,2\n"
+	text := "\xef\xbb\xbfa@@-1,2\n\n  b:0@@0.000000,1e-9@@[1,2]\r\nI x:1] Tensor range @@c@@3,4\na@@-2,2\n"
 	ranges, warnings, err := ReadRanges(strings.NewReader(text), "file")
 	if err != nil || fmt.Sprint(ranges) != "[{a -2 2} {b:0 0 1e-09} {c 3 4}]" || len(warnings) != 1 || !strings.Contains(warnings[0], "file:5") {
 		t.Errorf("%v %q %v", ranges, warnings, err)
