@@ -108,6 +108,19 @@ func (p *Plan) References() int {
 	return n
 }
 
+// Shares is, for each step, the largest share of its tasks that one of so many equally fast goroutines gets, over the mean
+// share: counted, not timed. It is 0 for steps that are not shared.
+func (p *Plan) Shares(threads int) []float64 {
+	a := newArena(p, 1)
+	shares := make([]float64, len(p.Steps))
+	for i, w := range a.work {
+		if w.Call == nil && w.Tasks > 1 && p.Steps[i].Sharing != Alone {
+			shares[i] = float64(busiest(w.Tasks, threads)) / (float64(w.Tasks) / float64(threads))
+		}
+	}
+	return shares
+}
+
 // arena is a plan bound to memory of its own: what one run works in.
 type arena struct {
 	memory *Memory

@@ -206,3 +206,24 @@ func (p *Pool) share(worker int) {
 func claim(left, tasks, threads int) int {
 	return min(left, max(1, left/(2*threads), tasks/(32*threads)))
 }
+
+// busiest is the most tasks of one goroutine if every task takes the same time and whoever is idle claims next.
+func busiest(tasks, threads int) int {
+	load := make([]int, threads)
+	for begin := 0; begin < tasks; {
+		idle := 0
+		for i, n := range load {
+			if n < load[idle] {
+				idle = i
+			}
+		}
+		n := claim(tasks-begin, tasks, threads)
+		load[idle] += n
+		begin += n
+	}
+	most := 0
+	for _, n := range load {
+		most = max(most, n)
+	}
+	return most
+}

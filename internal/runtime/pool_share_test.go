@@ -15,24 +15,3 @@ func TestPoolSharesEvenly(t *testing.T) {
 		}
 	}
 }
-
-// busiest is the most tasks of one goroutine if every task takes the same time and whoever is idle claims next.
-func busiest(tasks, threads int) int {
-	load := make([]int, threads)
-	for begin := 0; begin < tasks; {
-		idle := 0
-		for i, n := range load {
-			if n < load[idle] {
-				idle = i
-			}
-		}
-		n := claim(tasks-begin, tasks, threads)
-		load[idle] += n
-		begin += n
-	}
-	most := 0
-	for _, n := range load {
-		most = max(most, n)
-	}
-	return most
-}

@@ -1,0 +1,54 @@
+package compile
+
+import (
+	"testing"
+
+	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/quantize"
+	"github.com/octet-nn/octet/internal/testmodel"
+	"github.com/octet-nn/octet/tensor"
+)
+
+// Every layer of more than a million multiply-accumulates is shared evenly: no goroutine gets more than 1.15 times the
+// mean, at any number of threads. It is counted on the plans of real architectures. Products of a single row are an
+// exception: their smallest piece is a panel of packed columns, of which there are fewer than 16 for each of many
+// threads, so that somebody may get one more than the others: of 1000 classes in 32 panels, half of 64 threads get none.
+func TestLayersAreSharedEvenly(t *testing.T) {
+	for _, name := range testmodel.Names() {
+		g := testmodel.New(name)
+		in := map[string]*tensor.Tensor{}
+		for _, v := range g.Inputs {
+			shape, _ := v.Type.Shape.Known()
+			in[v.Name] = tensor.New(v.Type.DType, shape...)
+		}
+		checkShares(t, name, g, in)
+		checkShares(t, name+" int8", quantized(t, g, in, quantize.Options{}), in)
+	}
+}
+
+func checkShares(t *testing.T, name string, g *graph.Graph, in map[string]*tensor.Tensor) {
+	t.Helper()
+	session, err := Compile(g, Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	inputs := []*tensor.Tensor{in[g.Inputs[0].Name]}
+	plan, err := session.Plan(inputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, threads := range []int{4, 8, 16, 64} {
+		for i, share := range plan.Shares(threads) {
+			step := &plan.Steps[i]
+			most := 1.15
+			if step.Op == "Gemm" { // of one row in all these architectures
+				most = 2
+			}
+			if step.MACs > 1_000_000 && (share == 0 || share > most) {
+				t.Errorf("%s, %d threads: %s %s %s of %d multiply-accumulates: the largest share is %.2f times the mean",
+					name, threads, step.Op, step.Kernel, step.Name, step.MACs, share)
+			}
+		}
+	}
+}
