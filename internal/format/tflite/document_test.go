@@ -45,7 +45,7 @@ metadata of the file, as written by Octet, names another. State (LSTM) begins as
 
 %s.
 
-Some forms of these are not: strided slices with an ellipsis or new axes, orders, axes and slices that are computed, LSTM with
+Some forms of these are not: orders, axes and slices that are computed, LSTM with
 projection, peepholes, normalization or coupled gates, a gather with batch dimensions. They, and the operators below, stay in
 the graph by their name; a model with them loads, but does not run.
 

@@ -138,46 +138,80 @@ func stridedSlice(c *call) error {
 	if !ok1 || !ok2 || !ok3 || !known || len(begin) != len(end) || len(begin) != len(stride) || len(begin) > 32 {
 		return errUnknown
 	}
-	if t.int(2, 0) != 0 || t.int(3, 0) != 0 || t.bool(5) || len(begin) > rank {
-		return errUnknown // an ellipsis or new dimensions: converters write neither
-	}
 	has := func(mask, i int) bool { return t.int(mask, 0)>>i&1 == 1 }
-	var gone []int64
-	axes := make([]int64, len(begin))
+	named := 0 // axes of the input that entries are about
 	for i := range begin {
-		axes[i] = int64(i)
+		if !has(2, i) && !has(3, i) {
+			named++
+		}
+	}
+	if named > rank {
+		return fmt.Errorf("it slices %d axes of a value with %d", named, rank)
+	}
+	var starts, ends, axes, steps, gone, added []int64
+	axis, out := 0, 0 // of the input; of the result before axes are dropped
+	ellipsis := false
+	for i := range begin {
+		switch {
+		case has(2, i): // stands for all axes that no entry is about
+			if ellipsis {
+				return fmt.Errorf("it has two ellipses")
+			}
+			ellipsis = true
+			axis, out = axis+rank-named, out+rank-named
+			continue
+		case has(3, i):
+			added = append(added, int64(out))
+			out++
+			continue
+		}
+		from, to, step := begin[i], end[i], stride[i]
+		if t.bool(5) { // ends are counted from begins
+			to += from
+		}
 		switch {
 		case has(4, i):
-			gone = append(gone, int64(i))
-			stride[i] = 1
-			if end[i] = begin[i] + 1; end[i] == 0 {
-				end[i] = math.MaxInt64
+			gone = append(gone, int64(axis))
+			step = 1
+			if to = from + 1; to == 0 {
+				to = math.MaxInt64
 			}
-			continue
-		case stride[i] == 0:
+		case step == 0:
 			return fmt.Errorf("stride %d is 0", i)
-		}
-		if has(0, i) {
-			begin[i] = 0
-			if stride[i] < 0 {
-				begin[i] = math.MaxInt64
+		default:
+			if has(0, i) {
+				from = 0
+				if step < 0 {
+					from = math.MaxInt64
+				}
 			}
-		}
-		if has(1, i) {
-			end[i] = math.MaxInt64
-			if stride[i] < 0 {
-				end[i] = math.MinInt64
+			if has(1, i) {
+				to = math.MaxInt64
+				if step < 0 {
+					to = math.MinInt64
+				}
 			}
+			out++
 		}
+		starts, ends, axes, steps = append(starts, from), append(ends, to), append(axes, int64(axis)), append(steps, step)
+		axis++
 	}
-	in := []*graph.Value{c.in[0], c.list("begins", begin...), c.list("ends", end...), c.list("axes", axes...), c.list("strides", stride...)}
-	if len(gone) == 0 {
-		c.emit(&op.Slice{}, in, c.out[0])
-		return nil
+	y := func(last bool, suffix string) *graph.Value {
+		if last {
+			return c.out[0]
+		}
+		return c.like(c.in[0], suffix)
 	}
-	part := c.like(c.in[0], "part")
-	c.emit(&op.Slice{}, in, part)
-	c.emit(&op.Squeeze{}, []*graph.Value{part, c.list("gone", gone...)}, c.out[0])
+	part := y(len(gone)+len(added) == 0, "part")
+	c.emit(&op.Slice{}, []*graph.Value{c.in[0], c.list("begins", starts...), c.list("ends", ends...), c.list("axes", axes...), c.list("strides", steps...)}, part)
+	if len(gone) > 0 {
+		rest := y(len(added) == 0, "rest")
+		c.emit(&op.Squeeze{}, []*graph.Value{part, c.list("gone", gone...)}, rest)
+		part = rest
+	}
+	if len(added) > 0 {
+		c.emit(&op.Unsqueeze{}, []*graph.Value{part, c.list("added", added...)}, c.out[0])
+	}
 	return nil
 }
 
