@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/octet-nn/octet"
+	"github.com/octet-nn/octet/internal/atomicfile"
 	"github.com/octet-nn/octet/tensor"
 )
 
@@ -180,13 +181,9 @@ func (q *quantizing) checkWritable(path string) error {
 	if path == "" {
 		return nil
 	}
-	folder := filepath.Dir(path)
-	probe, err := os.CreateTemp(folder, ".octet.*.tmp")
-	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, err)
+	if err := atomicfile.Check(path); err != nil {
+		return err
 	}
-	probe.Close()
-	os.Remove(probe.Name())
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil // it is not there yet
@@ -321,6 +318,10 @@ func writeQuantized(w io.Writer, m, quantized *octet.Model, path string) {
 	}
 	fmt.Fprintln(w)
 	if info, err := os.Stat(path); err == nil && m.FileSize() > 0 && info.Size() > 0 {
-		fmt.Fprintf(w, "%s instead of %s (%.2fx smaller)\n", bytesText(info.Size()), bytesText(m.FileSize()), float64(m.FileSize())/float64(info.Size()))
+		ratio, what := float64(m.FileSize())/float64(info.Size()), "smaller"
+		if ratio < 1 { // nearly all of a very small file is names
+			ratio, what = 1/ratio, "larger"
+		}
+		fmt.Fprintf(w, "%s instead of %s (%.2fx %s)\n", bytesText(info.Size()), bytesText(m.FileSize()), ratio, what)
 	}
 }

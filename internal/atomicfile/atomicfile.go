@@ -3,8 +3,10 @@ package atomicfile
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -14,7 +16,7 @@ import (
 func Write(path string, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
 	if err != nil {
-		return fmt.Errorf("cannot write %s: %w", path, err)
+		return explain(path, err)
 	}
 	defer func() {
 		if err != nil {
@@ -40,4 +42,21 @@ func Write(path string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// Check reports whether a file can be made at path, before the work that it is for.
+func Check(path string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return explain(path, err)
+	}
+	f.Close()
+	return os.Remove(f.Name())
+}
+
+func explain(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot write %s: the folder %s is not there (%w)", path, filepath.Dir(path), fs.ErrNotExist)
+	}
+	return fmt.Errorf("cannot write %s: %w", path, err)
 }

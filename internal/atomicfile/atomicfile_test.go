@@ -3,8 +3,10 @@ package atomicfile
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -42,7 +44,16 @@ func TestFailedWriteLeavesTheOldFile(t *testing.T) {
 	if b, _ := os.ReadFile(path); string(b) != "third" {
 		t.Errorf("file holds %q, want the new contents", b)
 	}
-	if err := Write(filepath.Join(dir, "absent", "x"), text("")); err == nil {
-		t.Error("writing into a folder that does not exist succeeded")
+	absent := filepath.Join(dir, "absent", "x")
+	for _, err := range []error{Write(absent, text("")), Check(absent)} {
+		if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "the folder "+filepath.Dir(absent)+" is not there") {
+			t.Errorf("writing into a folder that does not exist: %v", err)
+		}
+	}
+	if err := Check(path); err != nil {
+		t.Error(err)
+	}
+	if b, _ := os.ReadFile(path); string(b) != "third" {
+		t.Errorf("checking changed the file to %q", b)
 	}
 }

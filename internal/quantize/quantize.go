@@ -437,7 +437,7 @@ func (r *Report) warn(ranges *calibrate.Ranges) {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("value %q had %d NaN or infinite elements during calibration; they were left out of its range", name, h.Bad()))
 		}
 		if low, high := h.Extremes(); h.Count() > 1 && low == high {
-			r.Warnings = append(r.Warnings, fmt.Sprintf("value %q was %g in every sample: are the samples real inputs?", name, low))
+			r.Warnings = append(r.Warnings, fmt.Sprintf("value %q was %g in every sample: are the samples real inputs?", name, low+0)) // -0 is 0
 		}
 	}
 }
