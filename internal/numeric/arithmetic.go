@@ -88,7 +88,7 @@ func Quantize(x, scale float32, zeroPoint, lowest, highest int32) int32 {
 
 // Dequantize is the real number of a code: (q − zeroPoint)·scale, in float32.
 func Dequantize(q, zeroPoint int32, scale float32) float32 {
-	return float32(q-zeroPoint) * scale
+	return float32(float32(q-zeroPoint) * scale) // converted: where it is inlined, what is added must not be fused
 }
 
 // roundMagic is 1.5·2^23: adding it to a float32 of magnitude below 2^22 leaves the nearest integer, ties to even, in

@@ -8,8 +8,8 @@ var sigmoidTable = func() (table [256]int32) {
 	f := func(i float64) float64 { return 65536 / (1 + Exp(-i/24)) }
 	for i := range table {
 		x := float64(i)
-		middle := f(x+0.5) - (f(x)+f(x+1))/2
-		table[i] = int32(math.Round(f(x) + middle/2))
+		middle := f(x+0.5) - float64((f(x)+f(x+1))/2)
+		table[i] = int32(math.Round(f(x) + float64(middle/2)))
 	}
 	table[255] = 65535 // the limit, which everything beyond has
 	return table

@@ -190,7 +190,7 @@ func newInterpolationTable(least, greatest float64, f func(float64) float64) int
 		x := least + float64(float64(i)*step)
 		sample := math.Round(f(x) * one)
 		middle := math.Round((float64(f(least+float64(float64(i+1)*step))*one) + sample) / 2)
-		bias := math.Round((middle - math.Round(f(x+step/2)*one)) / 2)
+		bias := math.Round((middle - math.Round(f(x+float64(step/2))*one)) / 2)
 		table[i] = clamp(sample - bias)
 	}
 	table[512] = clamp(math.Round(f(greatest) * one))

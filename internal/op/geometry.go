@@ -586,9 +586,10 @@ func (o *NonMaxSuppression) corners(box []float64) []float64 {
 func intersectionOverUnion(a, b []float64) float64 {
 	height := min(a[2], b[2]) - max(a[0], b[0])
 	width := min(a[3], b[3]) - max(a[1], b[1])
-	areaA, areaB := (a[2]-a[0])*(a[3]-a[1]), (b[2]-b[0])*(b[3]-b[1])
+	areaA, areaB := float64((a[2]-a[0])*(a[3]-a[1])), float64((b[2]-b[0])*(b[3]-b[1]))
 	if height <= 0 || width <= 0 || areaA <= 0 || areaB <= 0 {
 		return 0
 	}
-	return height * width / (areaA + areaB - height*width)
+	both := float64(height * width)
+	return both / (areaA + areaB - both)
 }
