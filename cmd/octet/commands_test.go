@@ -73,7 +73,7 @@ func TestInspect(t *testing.T) {
 func TestQuantizeReports(t *testing.T) {
 	f := newTiny(t)
 	r := succeed(t, "quantize", f.model, "--samples", f.samples, "-o", f.path("q.onnx"), "--limit", "10")
-	for _, part := range []string{f.path("q.onnx") + ": int8", "10 samples", "smaller)", "100.0 % of multiply-accumulates on integers"} {
+	for _, part := range []string{f.path("q.onnx") + ": int8", "10 samples", "larger)", "100.0 % of multiply-accumulates on integers"} {
 		if !strings.Contains(r.stdout, part) {
 			t.Errorf("stdout lacks %q:\n%s", part, r.stdout)
 		}
