@@ -93,6 +93,11 @@ var lowerings = map[string][]lowering{
 	"Transpose": {{float | integer, lowerTranspose}},
 	"Unsqueeze": {{float | integer, lowerView}},
 
+	// Recurrent layers.
+	"GRU":  {{float, lowerRecurrent}},
+	"LSTM": {{float, lowerRecurrent}},
+	"RNN":  {{float, lowerRecurrent}},
+
 	// Bodies.
 	"FlexAttention": bodies,
 	"If":            bodies,
