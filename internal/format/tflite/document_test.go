@@ -47,7 +47,8 @@ metadata of the file, as written by Octet, names another. State (LSTM) begins as
 
 Some forms of these are not: orders, axes and slices that are computed, LSTM with
 projection, peepholes, normalization or coupled gates, a gather with batch dimensions. They, and the operators below, stay in
-the graph by their name; a model with them loads, but does not run.
+the graph by their name; a model with them loads, but does not run. An LSTM whose weights alone are codes is computed on reals.
+As ONNX, an LSTM on reals is a Scan; ONNX has none on codes.
 
 ## Operators that are not read (%d)
 
@@ -56,7 +57,9 @@ the graph by their name; a model with them loads, but does not run.
 ## Operators that are written (%d)
 
 Their names here are Octet's; a bold one is also written on 8-bit codes, the others in float only. An exact Gelu is written
-as GELU, which TensorFlow Lite has since version 2.11; older ones refuse such a file.
+as GELU, which TensorFlow Lite has since version 2.11; older ones refuse such a file. Networks that are rounded by another
+row, those of ONNX and of TensorFlow, keep it in the metadata, which TensorFlow Lite does not read: there, codes may be a step
+off. What octet quantize makes for TensorFlow Lite has its rounding.
 
 %s.
 `, len(read), strings.Join(read, ", "), len(others), strings.Join(others, ", "), len(writers), writtenNames())
