@@ -48,8 +48,16 @@ func emitScratched[O, I float32 | byte](c *planning, name string, k scratched[O,
 	size := k.Scratch()
 	c.emit(name, size, func(m *runtime.Memory) runtime.Work {
 		out, in, scratch := data[O](m, y), data[I](m, x), m.Scratch(size)
-		return runtime.Work{Tasks: k.Units(), Run: func(begin, end, worker int) { k.Run(out, in, begin, end, scratch[worker]) }}
+		return runtime.Work{Tasks: k.Units(), Grain: grain(k), Run: func(begin, end, worker int) { k.Run(out, in, begin, end, scratch[worker]) }}
 	})
+}
+
+// grain is how many consecutive pieces a kernel wants to do together.
+func grain(k any) int {
+	if g, ok := k.(interface{ Grain() int }); ok {
+		return g.Grain()
+	}
+	return 0
 }
 
 // binary is a kernel with two inputs.

@@ -144,7 +144,7 @@ func (p *integerProduct) emit(c *planning, name string, x, y *place, make func(i
 	c.emit(name, size, func(m *runtime.Memory) runtime.Work {
 		in, scratch := data[byte](m, x), m.Scratch(size)
 		out := destination(m, y)
-		return runtime.Work{Tasks: k.Units(), Run: func(begin, end, worker int) { k.Run(out, in, begin, end, scratch[worker]) }}
+		return runtime.Work{Tasks: k.Units(), Grain: grain(k), Run: func(begin, end, worker int) { k.Run(out, in, begin, end, scratch[worker]) }}
 	})
 }
 
@@ -180,7 +180,7 @@ func (p *integerProduct) emitDynamic(c *planning, name string, x, y *place, make
 				epilogue.Multiplier[i] = scale * s
 			}
 		}
-		return runtime.Work{Prepare: prepare, Tasks: k.Units(), Run: func(begin, end, worker int) {
+		return runtime.Work{Prepare: prepare, Tasks: k.Units(), Grain: grain(k), Run: func(begin, end, worker int) {
 			k.Run(out, stored, begin, end, scratch[worker])
 		}}
 	})

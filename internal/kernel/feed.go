@@ -221,6 +221,14 @@ func newSplit(f *feed, groups, panels int) split {
 
 func (s *split) units() int { return s.groups * s.rows * s.panels }
 
+// grain is how many pieces make a rectangle, counted from the first: all lines of a panel, or all panels of some lines.
+func (s *split) grain() int {
+	if s.byPanel {
+		return s.rows
+	}
+	return s.panels
+}
+
 // part is consecutive rows of one image times consecutive panels.
 type part struct {
 	group                 int

@@ -123,6 +123,10 @@ func (g *GemmF32) product() productF32 {
 // Units is how many pieces the work has.
 func (g *GemmF32) Units() int { p := g.product(); return p.units() }
 
+// Grain is how many consecutive pieces, counted from the first, are done sooner together: they read the same weights or
+// the same lines.
+func (g *GemmF32) Grain() int { p := g.product(); s := p.split(); return s.grain() }
+
 // Scratch is how many bytes of scratch Run needs.
 func (g *GemmF32) Scratch() int { p := g.product(); return p.scratch() }
 
@@ -143,6 +147,10 @@ func (c *ConvF32) product() productF32 { return newProductF32(c.Weights, &c.Wind
 
 // Units is how many pieces the work has.
 func (c *ConvF32) Units() int { p := c.product(); return p.units() }
+
+// Grain is how many consecutive pieces, counted from the first, are done sooner together: they read the same weights or
+// the same lines.
+func (c *ConvF32) Grain() int { p := c.product(); s := p.split(); return s.grain() }
 
 // Scratch is how many bytes of scratch Run needs.
 func (c *ConvF32) Scratch() int { p := c.product(); return p.scratch() }

@@ -202,6 +202,10 @@ func (g *GemmInt8) product() productInt8 {
 // Units is how many pieces the work has.
 func (g *GemmInt8) Units() int { p := g.product(); return p.units() }
 
+// Grain is how many consecutive pieces, counted from the first, are done sooner together: they read the same weights or
+// the same lines.
+func (g *GemmInt8) Grain() int { p := g.product(); s := p.split(); return s.grain() }
+
 // Scratch is how many bytes of scratch Run needs.
 func (g *GemmInt8) Scratch() int { p := g.product(); return p.scratch() }
 
@@ -231,6 +235,10 @@ func (c *ConvInt8) product() productInt8 {
 
 // Units is how many pieces the work has.
 func (c *ConvInt8) Units() int { p := c.product(); return p.units() }
+
+// Grain is how many consecutive pieces, counted from the first, are done sooner together: they read the same weights or
+// the same lines.
+func (c *ConvInt8) Grain() int { p := c.product(); s := p.split(); return s.grain() }
 
 // Scratch is how many bytes of scratch Run needs.
 func (c *ConvInt8) Scratch() int { p := c.product(); return p.scratch() }

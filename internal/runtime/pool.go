@@ -20,6 +20,7 @@ type Pool struct {
 	// The job at hand. The fields are written before state opens and read by workers that have joined.
 	run   func(begin, end, worker int)
 	tasks int
+	grain int
 	next  atomic.Int64 // first task that nobody has taken
 
 	// state counts the workers that have joined the job at hand; jobClosed is subtracted from it while none may join.
@@ -86,13 +87,14 @@ func (p *Pool) Close() {
 
 // Do computes tasks 0 … tasks−1, in any order and on any worker, and returns when all are done. run is called with
 // ranges of tasks and the number of the worker, 0 … Threads()−1, by which it finds scratch memory of its own.
-func (p *Pool) Do(tasks int, run func(begin, end, worker int)) {
+// While there are enough, ranges are whole groups of grain tasks, which are done sooner together.
+func (p *Pool) Do(tasks, grain int, run func(begin, end, worker int)) {
 	helpers := min(len(p.workers), tasks-1)
 	if helpers <= 0 {
 		run(0, tasks, 0)
 		return
 	}
-	p.run, p.tasks = run, tasks
+	p.run, p.tasks, p.grain = run, tasks, grain
 	p.next.Store(0)
 	p.state.Store(0)
 	p.jobs.Add(1)
@@ -193,7 +195,7 @@ func (p *Pool) share(worker int) {
 		if begin >= int64(p.tasks) {
 			return
 		}
-		n := claim(p.tasks-int(begin), p.tasks, len(p.workers)+1)
+		n := claim(p.tasks-int(begin), p.tasks, len(p.workers)+1, p.grain)
 		if p.next.CompareAndSwap(begin, begin+int64(n)) {
 			p.run(int(begin), int(begin)+n, worker)
 		}
@@ -202,13 +204,17 @@ func (p *Pool) share(worker int) {
 
 // claim is how many of the tasks that are left a goroutine takes at once: half of its share, so that there are few
 // calls, but ever less, so that nobody is left with much while others have finished; and not so few that the calls
-// themselves cost time.
-func claim(left, tasks, threads int) int {
-	return min(left, max(1, left/(2*threads), tasks/(32*threads)))
+// themselves cost time. While there is a grain for everybody, it is whole grains.
+func claim(left, tasks, threads, grain int) int {
+	n := min(left, max(1, left/(2*threads), tasks/(32*threads)))
+	if grain > 1 && left >= threads*grain {
+		n = max(n/grain, 1) * grain
+	}
+	return n
 }
 
 // busiest is the most tasks of one goroutine if every task takes the same time and whoever is idle claims next.
-func busiest(tasks, threads int) int {
+func busiest(tasks, threads, grain int) int {
 	load := make([]int, threads)
 	for begin := 0; begin < tasks; {
 		idle := 0
@@ -217,7 +223,7 @@ func busiest(tasks, threads int) int {
 				idle = i
 			}
 		}
-		n := claim(tasks-begin, tasks, threads)
+		n := claim(tasks-begin, tasks, threads, grain)
 		load[idle] += n
 		begin += n
 	}

@@ -9,6 +9,6 @@ func BenchmarkPool(b *testing.B) {
 	p.Acquire()
 	defer p.Release()
 	for b.Loop() {
-		p.Do(8, func(int, int, int) {})
+		p.Do(8, 1, func(int, int, int) {})
 	}
 }

@@ -16,7 +16,7 @@ func TestPoolDoesEveryTaskOnce(t *testing.T) {
 			tasks := round % 70
 			counts := make([]atomic.Int32, tasks)
 			var busy [16]atomic.Int32
-			p.Do(tasks, func(begin, end, worker int) {
+			p.Do(tasks, 1, func(begin, end, worker int) {
 				if busy[worker].Add(1) != 1 {
 					t.Errorf("worker %d computes twice at the same time", worker)
 				}
