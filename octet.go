@@ -20,7 +20,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 
 	"github.com/octet-nn/octet/internal/format"
 	"github.com/octet-nn/octet/internal/format/onnx"
@@ -272,24 +271,37 @@ func readGraph(data []byte, fsys fs.FS, name string, o LoadOptions) (g *graph.Gr
 }
 
 // toTyped gives a network that simulates quantization (Quantize and Dequantize around float operators) the form in
-// which its operators compute on codes. Float networks stay as the file has them.
+// which its operators compute on codes, in the bodies of nodes as well. Float networks stay as the file has them.
 func toTyped(g *graph.Graph) error {
-	simulated := slices.ContainsFunc(g.Nodes, func(n *graph.Node) bool {
-		switch n.Op.(type) {
-		case *op.Dequantize, *op.FakeQuantize:
-			return true
-		}
-		return false
-	})
-	if !simulated {
-		return nil
-	}
 	arithmetic := numeric.ONNX
 	if name := g.Metadata[MetadataArithmetic]; name != "" {
 		var err error
 		if arithmetic, err = numeric.ParseArithmetic(name); err != nil {
 			return err
 		}
+	}
+	return typedBy(g, arithmetic)
+}
+
+func typedBy(g *graph.Graph, arithmetic numeric.Arithmetic) error {
+	simulated := false
+	for _, n := range g.Nodes {
+		switch o := n.Op.(type) {
+		case *op.Dequantize, *op.FakeQuantize:
+			simulated = true
+		case op.Bodied:
+			bodies := o.Bodies()
+			for i, body := range bodies {
+				bodies[i] = body.Clone()
+				if err := typedBy(bodies[i], arithmetic); err != nil {
+					return fmt.Errorf("%s: %w", n.Describe(), err)
+				}
+			}
+			n.Op = o.WithBodies(bodies)
+		}
+	}
+	if !simulated {
+		return nil
 	}
 	if err := rewrite.Simplify(g, rewrite.SimplifyOptions{}); err != nil {
 		return err

@@ -25,6 +25,17 @@ func (o *FlexAttention) Bodies() []*graph.Graph {
 	return slices.DeleteFunc([]*graph.Graph{o.ScoreMod, o.ProbMod}, func(g *graph.Graph) bool { return g == nil })
 }
 
+// WithBodies replaces those that there are.
+func (o *FlexAttention) WithBodies(bodies []*graph.Graph) graph.Operator {
+	changed := *o
+	for _, field := range []**graph.Graph{&changed.ScoreMod, &changed.ProbMod} {
+		if *field != nil {
+			*field, bodies = bodies[0], bodies[1:]
+		}
+	}
+	return &changed
+}
+
 // Infer takes all but the last dimension from Q.
 func (o *FlexAttention) Infer(c *Inference) error {
 	q, ok1 := c.In(0).Rank()

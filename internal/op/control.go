@@ -14,7 +14,10 @@ import (
 
 // Bodied is implemented by operators that hold graphs.
 type Bodied interface {
+	graph.Operator
 	Bodies() []*graph.Graph
+	// WithBodies is the operator with other graphs in the place of its own, in the same order.
+	WithBodies(bodies []*graph.Graph) graph.Operator
 }
 
 // If runs one of two bodies. Operands: a condition (one bool), then what the bodies read, all of it inputs of both.
@@ -50,11 +53,28 @@ func (*Scan) Type() string { return "Scan" }
 // Bodies are both branches.
 func (o *If) Bodies() []*graph.Graph { return []*graph.Graph{o.Then, o.Else} }
 
+// WithBodies replaces both branches.
+func (*If) WithBodies(bodies []*graph.Graph) graph.Operator { return &If{bodies[0], bodies[1]} }
+
 // Bodies is the body.
 func (o *Loop) Bodies() []*graph.Graph { return []*graph.Graph{o.Body} }
 
+// WithBodies replaces the body.
+func (o *Loop) WithBodies(bodies []*graph.Graph) graph.Operator {
+	changed := *o
+	changed.Body = bodies[0]
+	return &changed
+}
+
 // Bodies is the body.
 func (o *Scan) Bodies() []*graph.Graph { return []*graph.Graph{o.Body} }
+
+// WithBodies replaces the body.
+func (o *Scan) WithBodies(bodies []*graph.Graph) graph.Operator {
+	changed := *o
+	changed.Body = bodies[0]
+	return &changed
+}
 
 // inferBody is the types of a body's results when its inputs have the given types.
 func (c *Inference) inferBody(body *graph.Graph, inputs []graph.Type) ([]graph.Type, error) {
