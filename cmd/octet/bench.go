@@ -21,6 +21,8 @@ type benchFlags struct {
 	runs     int
 	inputs   []string
 	json     bool
+	kernels  bool
+	assert   bool
 }
 
 func benchCommand(line commandLine) *cobra.Command {
@@ -30,8 +32,9 @@ func benchCommand(line commandLine) *cobra.Command {
 		Short: "Measure how fast models run on this machine",
 		Long: `Measures the models in turns, so that a slow moment of the machine meets all of them, on random inputs or those of
 --input. Moments in which the process did not get its processors are left out.`,
-		Example: `  octet bench mobilenet_v2.onnx mobilenet_v2.int8.onnx --threads 1`,
-		Args:    models(1, 0),
+		Example: `  octet bench mobilenet_v2.onnx mobilenet_v2.int8.onnx --threads 1
+  octet bench mobilenet_v2.int8.onnx --kernels --threads 1`,
+		Args: models(1, 0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return bench(cmd, args, f, line)
 		},
@@ -41,6 +44,8 @@ func benchCommand(line commandLine) *cobra.Command {
 	cmd.Flags().DurationVar(&f.duration, "duration", 2*time.Second, "how long to measure each model")
 	cmd.Flags().IntVar(&f.runs, "runs", 10, "how often to run each model at least")
 	cmd.Flags().StringArrayVar(&f.inputs, "input", nil, "values of an input, `name=file[:dims]` (repeatable; default random)")
+	cmd.Flags().BoolVar(&f.kernels, "kernels", false, "print, for each shape of layer of one model, the time of every kernel that this machine has")
+	cmd.Flags().BoolVar(&f.assert, "assert", false, "with --kernels: fail if a kernel is used that is more than 10 % slower than another")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON (keys: docs/json.md)")
 	return cmd
 }
@@ -48,6 +53,12 @@ func benchCommand(line commandLine) *cobra.Command {
 func bench(cmd *cobra.Command, args []string, f *benchFlags, line commandLine) error {
 	if f.threads < 0 || f.runs < 1 || f.duration <= 0 {
 		return usagef("--threads, --runs and --duration have to be positive")
+	}
+	if f.assert && !f.kernels {
+		return usagef("--assert is about --kernels")
+	}
+	if f.kernels && len(args) != 1 {
+		return usagef("--kernels measures one model, not %d", len(args))
 	}
 	stderr := cmd.ErrOrStderr()
 	models, err := loadAll(args, f.shapeFlags)
@@ -66,6 +77,9 @@ func bench(cmd *cobra.Command, args []string, f *benchFlags, line commandLine) e
 				return openShapesError(m, line)
 			}
 		}
+	}
+	if f.kernels {
+		return benchKernels(cmd, models[0], options, f.json, f.assert)
 	}
 	results, err := benchOn(cmd.Context(), models, options, stderr)
 	if err != nil {

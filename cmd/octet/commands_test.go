@@ -254,6 +254,14 @@ func TestBench(t *testing.T) {
 		t.Fatalf("%d results, %v", len(list), err)
 	}
 	checkKeys(t, list[1], keys...)
+	kernels := succeed(t, "bench", f.model, "--kernels", "--duration", "10ms", "--runs", "1", "--threads", "1").stdout
+	for _, want := range []string{"generic ms", "shapes", "→", "*"} {
+		if !strings.Contains(kernels, want) {
+			t.Errorf("the table of kernels lacks %q:\n%s", want, kernels)
+		}
+	}
+	fail(t, exitUsage, []string{"--kernels"}, "bench", f.model, "--assert")
+	fail(t, exitUsage, []string{"one model"}, "bench", f.model, q, "--kernels")
 	table := succeed(t, "bench", f.model, q, "--duration", "10ms").stdout
 	for _, part := range []string{"median", "GMAC/s", "1.00x", "by operator", "peak memory"} {
 		if !strings.Contains(table, part) {

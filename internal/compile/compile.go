@@ -26,6 +26,8 @@ type Options struct {
 	// MaxBytes bounds the memory of one run, so that a hostile shape is an error and not the end of the process;
 	// 0 means 8 GiB.
 	MaxBytes int
+	// Tier is whose kernels are used, one of Tiers; "" for what package cpu chooses.
+	Tier string
 }
 
 // Executor prepares graphs by compiling them.

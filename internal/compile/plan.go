@@ -3,6 +3,7 @@ package compile
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/op"
@@ -211,10 +212,32 @@ func (l *planner) node(i int, n *graph.Node) error {
 		main--
 	}
 	added[main].MACs = cost
+	shapes := describeShapes(n)
 	for i := range added {
+		added[i].Shapes = shapes
 		added[i].Sharing = sharing(cost, max(c.elements(), c.operandElements()))
 	}
 	return nil
+}
+
+// describeShapes is the shapes of a node's operands and results, without those of its bias and attributes.
+func describeShapes(n *graph.Node) string {
+	var text strings.Builder
+	for i, v := range n.Inputs[:min(len(n.Inputs), 2)] {
+		if v != nil {
+			if i > 0 {
+				text.WriteString(", ")
+			}
+			text.WriteString(v.Type.Shape.String())
+		}
+	}
+	text.WriteString(" → ")
+	for _, v := range n.Outputs[:min(len(n.Outputs), 1)] {
+		if v != nil {
+			text.WriteString(v.Type.Shape.String())
+		}
+	}
+	return text.String()
 }
 
 // sharing is what the size of a step says of sharing it.

@@ -53,7 +53,7 @@ func newProgram(g *graph.Graph, o Options) (*program, error) {
 	if err := lower(p.graph, o.Keep); err != nil {
 		return nil, err
 	}
-	tier, err := cpu.Choose()
+	tier, err := o.tier()
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +68,28 @@ func newProgram(g *graph.Graph, o Options) (*program, error) {
 	}
 	b.own(p.graph)
 	return p, nil
+}
+
+// tier is which kernels are used.
+func (o *Options) tier() (cpu.Tier, error) {
+	if o.Tier == "" {
+		return cpu.Choose()
+	}
+	for _, tier := range cpu.Available() {
+		if tier.String() == o.Tier {
+			return tier, nil
+		}
+	}
+	return cpu.Generic, fmt.Errorf("this machine has no tier %q of kernels", o.Tier)
+}
+
+// Tiers names the tiers of kernels that this machine has, best first, and the one that is used.
+func Tiers() (names []string, used string, err error) {
+	for _, tier := range cpu.Available() {
+		names = append(names, tier.String())
+	}
+	tier, err := cpu.Choose()
+	return names, tier.String(), err
 }
 
 // declared copies values, so that the session shows them as they were before lowering.

@@ -41,6 +41,7 @@ type Step struct {
 	Name   string // the node
 	Op     string // the node's operator type
 	Kernel string // what computes it
+	Shapes string // of the node's operands and results
 	MACs   int64  // multiply-accumulates
 	// Reference marks a step that calls an operator's reference evaluation because no kernel serves it.
 	Reference bool
@@ -201,8 +202,7 @@ func (a *arena) execute(ctx context.Context, c crew, profile *Profile) error {
 			w.Run(0, w.Tasks, 0)
 		}
 		if profile != nil {
-			profile.Steps[i].Runs++
-			profile.Steps[i].Total += time.Since(begin)
+			profile.Steps[i].add(time.Since(begin))
 		}
 	}
 	return nil

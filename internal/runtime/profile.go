@@ -14,9 +14,10 @@ type Profile struct {
 // StepProfile is one step's share.
 type StepProfile struct {
 	Name, Op, Kernel string
-	MACs             int64 // of one run
+	Shapes           string // of the node's operands and results
+	MACs             int64  // of one run
 	Runs             int
-	Total            time.Duration
+	Total, Fastest   time.Duration // of all runs, and of one
 }
 
 // start makes the profile's steps those of the plan; times of another plan's steps are dropped.
@@ -27,6 +28,15 @@ func (p *Profile) start(plan *Plan) {
 	p.plan, p.Runs, p.Total = plan, 0, 0
 	p.Steps = make([]StepProfile, len(plan.Steps))
 	for i, s := range plan.Steps {
-		p.Steps[i] = StepProfile{Name: s.Name, Op: s.Op, Kernel: s.Kernel, MACs: s.MACs}
+		p.Steps[i] = StepProfile{Name: s.Name, Op: s.Op, Kernel: s.Kernel, Shapes: s.Shapes, MACs: s.MACs}
 	}
+}
+
+// add counts one run.
+func (s *StepProfile) add(took time.Duration) {
+	if s.Runs == 0 || took < s.Fastest {
+		s.Fastest = took
+	}
+	s.Runs++
+	s.Total += took
 }
