@@ -1,6 +1,8 @@
 package tensorflow
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/octet-nn/octet/internal/op"
@@ -17,11 +19,11 @@ func turn(c *call) error {
 }
 
 // maxTraced bounds the nodes that are looked at for all conditionals of a file.
-const maxTraced = 1 << 20
+const maxTraced = 1 << 22
 
-// sides finds the conditions that a tensor hangs on: of every Switch on the way to it, by the name of its condition, which
-// result leads there: 1 the one for false, 2 the one for true, 3 both.
-func (im *importer) sides(name string) map[string]int {
+// sides finds the conditions that a tensor hangs on: of every Switch on the way to it, or only of those that no other Switch
+// stands behind, by the name of its condition, which result leads there: 1 the one for false, 2 the one for true, 3 both.
+func (im *importer) sides(name string, all bool) map[string]int {
 	sides := map[string]int{}
 	seen := map[string]bool{}
 	stack := []string{name}
@@ -40,6 +42,9 @@ func (im *importer) sides(name string) map[string]int {
 		}
 		if n.op == "Switch" && len(n.inputs) > 1 {
 			sides[im.condition(n.inputs[1])] |= 1 << min(result, 1)
+			if !all {
+				continue
+			}
 		}
 		stack = append(stack, n.inputs...)
 	}
@@ -70,9 +75,9 @@ func (im *importer) choice(n *nodeDef) (condition string, yes int, ok bool) {
 	if len(data) != 2 {
 		return "", 0, false
 	}
-	first, second := im.sides(data[0]), im.sides(data[1])
-	for _, in := range n.inputs { // in an order that does not change
-		for _, name := range im.conditionsAbove(in) {
+	for _, all := range []bool{false, true} { // conditionals within its branches hide where it begins
+		first, second := im.sides(data[0], all), im.sides(data[1], all)
+		for _, name := range slices.Sorted(maps.Keys(first)) {
 			switch {
 			case first[name] == 1 && second[name] == 2:
 				return name, 1, true
@@ -82,30 +87,6 @@ func (im *importer) choice(n *nodeDef) (condition string, yes int, ok bool) {
 		}
 	}
 	return "", 0, false
-}
-
-// conditionsAbove are the conditions of sides, the nearest first.
-func (im *importer) conditionsAbove(name string) []string {
-	var found []string
-	seen := map[string]bool{}
-	for level := []string{name}; len(level) > 0 && im.traced < maxTraced; {
-		var next []string
-		for _, name := range level {
-			node, _ := split(name)
-			n := im.nodes[node]
-			if n == nil || seen[node] {
-				continue
-			}
-			seen[node] = true
-			im.traced++
-			if n.op == "Switch" && len(n.inputs) > 1 {
-				found = append(found, im.condition(n.inputs[1]))
-			}
-			next = append(next, n.inputs...)
-		}
-		level = next
-	}
-	return found
 }
 
 // merge chooses between the results of two branches.

@@ -189,6 +189,35 @@ func TestConditionals(t *testing.T) {
 	}
 }
 
+// TestNestedConditionals has a conditional in a branch of another: x if a, else x·2 if b, else x·4.
+func TestNestedConditionals(t *testing.T) {
+	flag := func(name, value string) string {
+		return def(name, "Const", nil, attrType("dtype", 10), attr("value", text(8, number(1, 10)+text(4, value))))
+	}
+	computed := func(name string, limit float64) string { // x[0] < limit
+		return constDef(name+"/limit", 1, []float64{limit}) + def(name, "Less", []string{"first", name + "/limit"})
+	}
+	nodes := constDef("two", 1, []float64{2}) + constDef("four", 1, []float64{4}) +
+		def("turn", "Switch", []string{"x", "a"}) + def("b/in", "Switch", []string{"b", "a"}) +
+		def("inner", "Switch", []string{"turn", "b/in"}) + def("double", "Mul", []string{"inner:1", "two"}) + def("fourfold", "Mul", []string{"inner", "four"}) +
+		def("either", "Merge", []string{"fourfold", "double"}) + def("same", "Identity", []string{"turn:1"}) + def("y", "Merge", []string{"same", "either"})
+	for _, c := range []struct {
+		a, b string
+		want float32
+	}{{"\x01", "\x00", 3}, {"\x00", "\x01", 6}, {"\x00", "\x00", 12}} {
+		model := placeholderDef("x", 1) + flag("a", c.a) + flag("b", c.b) + nodes
+		if got, _ := run(t, model, Options{Outputs: []string{"y"}}, tensor.Of([]float32{3}, 1)); got[0] != c.want {
+			t.Errorf("a %q, b %q: got %v, want %v", c.a, c.b, got, c.want)
+		}
+	}
+	model := placeholderDef("x", 1) + constDef("axis", 3, []float64{0}, 1) + def("first", "Sum", []string{"x", "axis"}) + computed("a", 1) + computed("b", 10) + nodes
+	for in, want := range map[float32]float32{0.5: 0.5, 3: 6, 30: 120} {
+		if got, _ := run(t, model, Options{Outputs: []string{"y"}}, tensor.Of([]float32{in}, 1)); got[0] != want {
+			t.Errorf("of %v: got %v, want %v", in, got, want)
+		}
+	}
+}
+
 // sigmoid is that of the definitions below.
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
 
