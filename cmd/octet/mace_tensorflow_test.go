@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/octet-nn/octet/internal/testdata"
+	"github.com/octet-nn/octet/tensor"
 )
 
 // TestFlowOfTensorFlow takes two forms of a TensorFlow network through the steps of MACE's documentation: trained with
@@ -85,4 +86,34 @@ models:
 	}
 	missing := file("missing", plain, "    quantize: 1\n")
 	fail(t, exitError, []string{"op03/Relu6:0", "quantize_range_file"}, "convert", "--config", missing)
+}
+
+// TestOutputsThatHandOn: an output that only hands another tensor on, as Keras makes them, is there under its name.
+func TestOutputsThatHandOn(t *testing.T) {
+	model := testdata.Shared(t, "tf", "fc_mnist.pb")
+	t.Chdir(t.TempDir())
+	const text = "models:\n  fc:\n    platform: tensorflow\n    model_file_path: %s\n    subgraphs:\n      - {input_tensors: 'X:0', input_shapes: '1,784', input_data_formats: NONE, output_tensors: output, output_shapes: '1,10', output_data_formats: NONE}\n%s"
+	config := writeFile(t, "fc.yml", fmt.Sprintf(text, model, ""))
+	if err := os.Mkdir("samples", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		x := make([]float32, 784)
+		for j := range x {
+			x[j] = float32((i + j) % 7)
+		}
+		writeFile(t, fmt.Sprintf("samples/X_0_%d", i), string(tensor.Of(x, 784).Bytes()))
+	}
+	succeed(t, "convert", "--config", config, "--quantize_stat")
+	log := succeed(t, "run", "--config", config, "--quantize_stat", "--input_dir", "samples").stdout
+	if strings.Count(log, "@@output@@") != 3 {
+		t.Errorf("log:\n%s", log)
+	}
+	writeFile(t, "log", log)
+	writeFile(t, "ranges", succeed(t, "quantize-stat", "--log_file", "log").stdout)
+	quantized := writeFile(t, "q.yml", fmt.Sprintf(text, model, "    quantize: 1\n    quantize_range_file: ranges\n"))
+	succeed(t, "convert", "--config", quantized)
+	if r := succeed(t, "run", "--config", quantized, "--validate", "--input_dir", "samples"); !strings.Contains(r.stdout, "output MACE VS TENSORFLOW similarity: 0.9") {
+		t.Errorf("validate:\n%s", r.stdout)
+	}
 }

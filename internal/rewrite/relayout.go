@@ -222,8 +222,20 @@ func (r *relayout) carries(n *graph.Node, i int) bool {
 	switch n.Op.(type) {
 	case *op.Clip, *op.Pad, *op.Slice, *op.Split, *op.Resize, *op.Reduce:
 		return i == 0
+	case *op.Add, *op.Sub, *op.Mul, *op.Div, *op.Pow, *op.Max, *op.Min, *op.Sum, *op.Mean, *op.PRelu:
+		return !isNumber(n.Inputs[i])
 	}
 	return true
+}
+
+// isNumber reports whether a value that is computed (the real of a constant's code, say) is a single number, which is the same
+// in every layout.
+func isNumber(v *graph.Value) bool {
+	if v == nil || v.Const != nil || v.Type.Shape == nil || len(v.Type.Shape) > 1 {
+		return false
+	}
+	shape, known := v.Type.Shape.Known()
+	return known && (len(shape) == 0 || shape[0] == 1)
 }
 
 // spatial is a spatial operator in the target layout; ok is false for others and for those that have it already.

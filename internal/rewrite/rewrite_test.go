@@ -328,6 +328,7 @@ func residual(b *builder) *graph.Graph {
 	s := b.node("sum", &op.Add{Clamp: &op.Clamp{Max: float32(math.Inf(1))}}, y, d)
 	gate := b.node("gate", &op.HardSigmoid{Alpha: .2, Beta: .5}, b.node("squeeze", &op.GlobalAveragePool{}, s))
 	s = b.node("excited", &op.Mul{}, s, gate)
+	s = b.node("limited", &op.Min{}, s, b.node("limit", &op.HardSigmoid{Alpha: .2, Beta: .5}, b.input("number"))) // a number that is no constant
 	p := b.node("pool", &op.MaxPool{KernelShape: []int{2, 2}, Strides: []int{2, 2}}, s)
 	a := b.node("mean", &op.AveragePool{KernelShape: []int{2, 2}, Strides: []int{2, 2}}, s)
 	c := b.node("cat", &op.Concat{Axis: 1}, p, a)

@@ -298,3 +298,21 @@ func FuzzRead(f *testing.F) {
 		IsGraph(data)
 	})
 }
+
+// TestNamedOutputs: outputs have the names by which they are asked for, also where these only hand another tensor on.
+func TestNamedOutputs(t *testing.T) {
+	model := placeholderDef("x", 1, 4) + def("a", "Relu", []string{"x"}) + def("b", "Identity", []string{"a"}) + def("c", "Identity", []string{"b"})
+	for _, asked := range [][]string{{"a"}, {"b"}, {"c:0"}, {"a", "b", "c"}, {"c", "a"}} {
+		g, _, err := Read([]byte(model), Options{Outputs: asked})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, v := range g.Outputs {
+			names = append(names, v.Name)
+		}
+		if got, want := strings.Join(names, " "), strings.ReplaceAll(strings.Join(asked, " "), ":0", ""); got != want {
+			t.Errorf("outputs are %q, asked for %q", got, want)
+		}
+	}
+}

@@ -319,6 +319,13 @@ func (im *importer) build(outputs []string) {
 			im.problems = append(im.problems, err)
 			continue
 		}
+		_, taken := im.made.names[tensorName(name)]
+		if v != nil && len(im.options.Outputs) > 0 && !taken {
+			// What is asked for only hands another tensor on, and is not there otherwise.
+			y := &graph.Value{Name: im.fresh(tensorName(name)), Origin: v.Source(), Type: v.Type}
+			im.graph.Nodes = append(im.graph.Nodes, &graph.Node{Name: y.Name, Op: &op.Identity{}, Inputs: []*graph.Value{v}, Outputs: []*graph.Value{y}})
+			v = y
+		}
 		if v != nil && !slices.Contains(im.graph.Outputs, v) {
 			im.graph.Outputs = append(im.graph.Outputs, v)
 		}

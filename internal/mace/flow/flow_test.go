@@ -390,3 +390,28 @@ func TestFirstAnswers(t *testing.T) {
 		}
 	}
 }
+
+// TestInOrder compares a tensor with channels last with the same with channels first, both ways.
+func TestInOrder(t *testing.T) {
+	first, last := tensor.New(tensor.Float32, 2, 3, 4, 5), tensor.New(tensor.Float32, 2, 4, 5, 3)
+	for n := range 2 {
+		for c := range 3 {
+			for y := range 4 {
+				for x := range 5 {
+					v := float32(1000*n + 100*c + 10*y + x)
+					tensor.Values[float32](first)[((n*3+c)*4+y)*5+x] = v
+					tensor.Values[float32](last)[((n*4+y)*5+x)*3+c] = v
+				}
+			}
+		}
+	}
+	value := func(x *tensor.Tensor) Value { return Value{x, tensor.Values[float32](x)} }
+	for _, pair := range [][2]*tensor.Tensor{{first, last}, {last, first}, {first, first}} {
+		if got := inOrder(value(pair[0]), pair[1].Shape()); !slices.Equal(got, tensor.Values[float32](pair[1])) {
+			t.Errorf("%v in the order of %v: %v", pair[0].Shape(), pair[1].Shape(), got)
+		}
+	}
+	if other := value(tensor.New(tensor.Float32, 1, 120)); len(inOrder(other, []int{2, 3, 4, 5})) != 120 {
+		t.Error("another shape was changed")
+	}
+}

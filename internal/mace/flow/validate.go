@@ -235,7 +235,8 @@ func (t *target) compareLayers(ctx context.Context, m, float *Model, names []str
 		for i, name := range names {
 			layers[i].Name = name
 			v := got[m.graph.Value(name).Name]
-			if err := layers[i].Add(want[float.graph.Value(name).Name].numbers(), v.numbers(), v.Shape()); err != nil {
+			reference := want[float.graph.Value(name).Name]
+			if err := layers[i].Add(inOrder(reference, v.Shape()), v.numbers(), v.Shape()); err != nil {
 				return err
 			}
 		}
@@ -248,6 +249,35 @@ func (t *target) compareLayers(ctx context.Context, m, float *Model, names []str
 		return nil, err
 	}
 	return layers, nil
+}
+
+// inOrder is a value's numbers in the order of another shape: where one model has channels last and the other first, they are
+// brought there.
+func inOrder(v Value, shape []int) []float32 {
+	numbers, have := v.numbers(), v.Shape()
+	if len(shape) != 4 || slices.Equal(have, shape) {
+		return numbers
+	}
+	first := []int{shape[0], shape[3], shape[1], shape[2]} // if shape has channels last
+	last := []int{shape[0], shape[2], shape[3], shape[1]}  // if it has them first
+	out := make([]float32, 0, len(numbers))
+	for n := range shape[0] {
+		for a := range shape[1] {
+			for b := range shape[2] {
+				for c := range shape[3] {
+					switch {
+					case slices.Equal(have, first):
+						out = append(out, numbers[((n*have[1]+c)*have[2]+a)*have[3]+b])
+					case slices.Equal(have, last):
+						out = append(out, numbers[((n*have[1]+b)*have[2]+c)*have[3]+a])
+					default:
+						return numbers
+					}
+				}
+			}
+		}
+	}
+	return out
 }
 
 // jump is by how many decibels a layer has to be worse than all before it to be named.
