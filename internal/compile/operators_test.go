@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/octet-nn/octet/internal/format/onnx"
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
@@ -50,8 +52,8 @@ Made by ` + "`go test ./internal/compile -run OperatorsDocument -update`" + ` fr
 * **Kernel, float** and **kernel, codes**: compiled programs have kernels for it, perhaps only for some element types,
   ranks and attributes. Everything else runs by its definition: slowly, with the same meaning.
 
-Operators of ONNX that are not listed may still be read: the [importer](../internal/format/onnx/table.go) writes some of
-them with these.
+Operators of ONNX that are not in this table may still be read: the [importer](../internal/format/onnx/table.go) writes them
+with these; [below](#onnx-operators-that-are-read) is all that it knows.
 
 | operator | on codes | kernel, float | kernel, codes |
 |---|---|---|---|
@@ -70,6 +72,7 @@ them with these.
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", o.Type(), mark(hasIntegerForm(o)), mark(computes&float != 0), mark(computes&integer != 0))
 	}
 	writeRows(t, &b)
+	writeRead(&b)
 	writeConformance(t, &b)
 	if *update {
 		if err := os.WriteFile(operatorsFile, b.Bytes(), 0o644); err != nil {
@@ -123,6 +126,25 @@ row. Cases that are left out are listed by the tests, with reasons.
 			t.Errorf("no suite proves the row %s", row)
 		}
 		fmt.Fprintf(b, "| %s | %s |\n", row, suites[row])
+	}
+}
+
+// writeRead adds the operators that the ONNX reader knows.
+func writeRead(b *bytes.Buffer) {
+	b.WriteString(`
+## ONNX operators that are read
+
+In all versions up to the newest. Those of com.microsoft are compared with ONNX Runtime, where it runs them
+([test](../internal/format/onnx/contrib_test.go), [test](../internal/format/onnx/qlinear_test.go)).
+
+`)
+	read := onnx.Operators()
+	for _, domain := range slices.Sorted(maps.Keys(read)) {
+		name := domain
+		if name == "" {
+			name = "ai.onnx"
+		}
+		fmt.Fprintf(b, "* %s (%d): %s\n", name, len(read[domain]), strings.Join(read[domain], ", "))
 	}
 }
 

@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/op"
@@ -18,6 +19,23 @@ type row struct {
 
 // operators is every ONNX operator that is read, in all versions up to maxOpset.
 var operators = table()
+
+// Operators is the names of all operators that are read, in order, by domain; ONNX's own domain is "". A node may still have
+// attributes or operands that are not read.
+func Operators() map[string][]string {
+	names := map[string][]string{}
+	for _, rows := range []map[key]row{operators, controls()} {
+		for k := range rows {
+			if !slices.Contains(names[k.domain], k.name) {
+				names[k.domain] = append(names[k.domain], k.name)
+			}
+		}
+	}
+	for _, list := range names {
+		slices.Sort(list)
+	}
+	return names
+}
 
 func table() map[key]row {
 	rows := map[key]row{
