@@ -100,7 +100,7 @@ func TestOutputsThatHandOn(t *testing.T) {
 	for i := range 3 {
 		x := make([]float32, 784)
 		for j := range x {
-			x[j] = float32((i + j) % 7)
+			x[j] = float32((i+j)%7) / 7
 		}
 		writeFile(t, fmt.Sprintf("samples/X_0_%d", i), string(tensor.Of(x, 784).Bytes()))
 	}
