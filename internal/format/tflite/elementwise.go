@@ -87,7 +87,12 @@ func squaredDifference(c *call) error {
 
 func floorDiv(c *call) error {
 	if !c.in[0].Type.DType.IsFloat() {
-		return errUnknown // integers divide by truncation here
+		// Integers are divided towards 0: what is left over, with the sign of the divisor, goes first.
+		rest, whole := c.temporary("rest"), c.temporary("whole")
+		c.emit(&op.Mod{}, c.in[:2], rest)
+		c.emit(&op.Sub{}, []*graph.Value{c.in[0], rest}, whole)
+		c.emit(&op.Div{}, []*graph.Value{whole, c.in[1]}, c.out[0])
+		return nil
 	}
 	quotient := c.temporary("quotient")
 	c.emit(&op.Div{}, c.in, quotient)
@@ -168,6 +173,21 @@ func reduction(name string) func(c *call) error {
 			axes = c.reshaped(axes, 1)
 		}
 		c.emit(o, []*graph.Value{c.in[0], axes}, c.out[0])
+		return nil
+	}
+}
+
+// reduceBool is the build function of REDUCE_ALL, the least of 0 and 1, and REDUCE_ANY, the greatest.
+func reduceBool(name string) func(c *call) error {
+	return func(c *call) error {
+		numbers, reduced, out := c.temporary("numbers"), c.temporary("reduced"), c.out[0]
+		c.emit(&op.Cast{To: op.OutputType{DType: tensor.Int32}}, c.in[:1], numbers)
+		inner := *c
+		inner.in, inner.out = []*graph.Value{numbers, c.in[1]}, []*graph.Value{reduced}
+		if err := reduction(name)(&inner); err != nil {
+			return err
+		}
+		c.emit(&op.Cast{To: op.OutputType{DType: tensor.Bool}}, []*graph.Value{reduced}, out)
 		return nil
 	}
 }

@@ -225,7 +225,7 @@ func batchMatMul(c *call) error {
 		}
 		perm[rank-1], perm[rank-2] = rank-2, rank-1
 		turned := c.like(in[i], "transposed")
-		c.emit(&op.Transpose{Perm: perm}, in[i:i+1:i+1], turned)
+		c.emit(&op.Transpose{Perm: perm}, []*graph.Value{in[i]}, turned)
 		in[i] = turned
 	}
 	c.emit(&op.MatMul{}, in, c.out[0])

@@ -83,7 +83,7 @@ func concatenation(c *call) error {
 func pad(mode op.PadMode) func(c *call) error {
 	return func(c *call) error {
 		if c.kind.name == "MIRROR_PAD" && c.options.byte(0) != 0 {
-			return errUnknown // the kind that repeats the edge
+			return symmetricPad(c)
 		}
 		amounts := c.int64s(1, "amounts")
 		if amounts.Const != nil {
@@ -108,6 +108,54 @@ func pad(mode op.PadMode) func(c *call) error {
 		c.emit(&op.Pad{Mode: mode}, in, c.out[0])
 		return nil
 	}
+}
+
+// symmetricPad mirrors with the edge itself: what is added are reversed slices.
+func symmetricPad(c *call) error {
+	pairs, ok := c.constants(1)
+	if !ok || len(pairs)%2 != 0 || len(pairs) > 64 {
+		return errUnknown
+	}
+	last := -1
+	for i, n := range pairs {
+		if n < 0 {
+			return fmt.Errorf("negative padding %v", pairs)
+		}
+		if n > 0 {
+			last = i / 2
+		}
+	}
+	if last < 0 {
+		c.emit(&op.Identity{}, c.in[:1], c.out[0])
+		return nil
+	}
+	x := c.in[0]
+	for axis := range len(pairs) / 2 {
+		begin, end := pairs[2*axis], pairs[2*axis+1]
+		if begin == 0 && end == 0 {
+			continue
+		}
+		mirrored := func(suffix string, from, to int64) *graph.Value {
+			part := c.like(x, suffix)
+			c.emit(&op.Slice{}, []*graph.Value{x, c.list("starts", from), c.list("ends", to), c.list("axes", int64(axis)), c.list("steps", -1)}, part)
+			return part
+		}
+		var parts []*graph.Value
+		if begin > 0 {
+			parts = append(parts, mirrored("before", begin-1, math.MinInt64))
+		}
+		parts = append(parts, x)
+		if end > 0 {
+			parts = append(parts, mirrored("after", -1, -end-1))
+		}
+		out := c.out[0]
+		if axis != last {
+			out = c.like(x, "padded")
+		}
+		c.emit(&op.Concat{Axis: axis}, parts, out)
+		x = out
+	}
+	return nil
 }
 
 // slice has begins and sizes; a size of −1 is all that is left.
@@ -300,8 +348,15 @@ func unpack(c *call) error {
 }
 
 func gather(c *call) error {
-	if c.options.int(1, 0) != 0 {
-		return errUnknown // a batch of tables
+	if batch := c.options.int(1, 0); batch != 0 { // tables and indices in batches
+		if c.options.int(0, 0) != batch || batch < 0 {
+			return errUnknown
+		}
+		indices := c.int64s(1, "indices")
+		each := c.temporary("each")
+		c.emit(&op.Unsqueeze{}, []*graph.Value{indices, c.list("last", -1)}, each)
+		c.emit(&op.GatherND{BatchDims: batch}, []*graph.Value{c.in[0], each}, c.out[0])
+		return nil
 	}
 	c.emit(&op.Gather{Axis: c.options.int(0, 0)}, []*graph.Value{c.in[0], c.in[1]}, c.out[0])
 	return nil

@@ -95,6 +95,8 @@ func operatorTable() map[key]row {
 		{false, "REDUCE_MAX"}:         {2, reduction("ReduceMax")},
 		{false, "REDUCE_MIN"}:         {2, reduction("ReduceMin")},
 		{false, "REDUCE_PROD"}:        {2, reduction("ReduceProd")},
+		{false, "REDUCE_ALL"}:         {2, reduceBool("ReduceMin")},
+		{false, "REDUCE_ANY"}:         {2, reduceBool("ReduceMax")},
 
 		{false, "RESHAPE"}:           {1, reshape},
 		{false, "SQUEEZE"}:           {1, squeeze},
