@@ -14,37 +14,41 @@ import (
 // BenchOptions say how speed is measured; the zero value is the default.
 type BenchOptions struct {
 	Threads int // goroutines of one run; 0 means one per processor
-	// Duration is for how long each model is measured; 0 means 2 s. At least Runs runs are made (0: 10).
+	// Duration is for how long each model is measured; 0 means 2 s.
 	Duration time.Duration
-	Runs     int
+	// Runs is how many runs are made at least; 0 means 10.
+	Runs int
 	// Operators measures every operator too, in runs of its own.
 	Operators bool
 	// Inputs are the tensors to run on, by name; missing ones are random, with unknown dimensions 1.
-	Inputs   map[string]*tensor.Tensor
+	Inputs map[string]*tensor.Tensor
+	// Progress, if given, is told how many of the turns to measure in are over.
 	Progress Progress
 }
 
 // OperatorTime is one step of a model.
 type OperatorTime struct {
-	Node   string  `json:"node"`
-	Op     string  `json:"op"`
-	Kernel string  `json:"kernel"`
-	MACs   int64   `json:"macs"`
-	MeanMS float64 `json:"mean_ms"`
+	Node   string  `json:"node"`    // name in the model file
+	Op     string  `json:"op"`      // type of the operator: Conv
+	Kernel string  `json:"kernel"`  // what computed it: conv_int8
+	MACs   int64   `json:"macs"`    // multiply-accumulates of one run
+	MeanMS float64 `json:"mean_ms"` // time of one run in milliseconds, mean of several
 }
 
 // BenchResult is how fast a model ran on this machine. Windows of time in which the process did not get its
 // processors are left out.
 type BenchResult struct {
-	Path                 string
-	Threads              int
-	Runs                 int // runs that counted
-	Discarded            int // runs left out because the machine was busy
+	Path      string // of the model file; "" for a model made in memory
+	Threads   int    // goroutines of one run
+	Runs      int    // runs that counted
+	Discarded int    // runs left out because the machine was busy
+	// Median, P95 and Minimum are of the time of one run: half of the runs took at most Median, 95 % at most P95.
 	Median, P95, Minimum time.Duration
 	MACs                 int64 // multiply-accumulates of one run
 	// PeakBytes is the largest resident size of the process so far, as the operating system reports it; 0 where it
 	// does not.
 	PeakBytes int64
+	// Operators are the steps in the order of execution, if BenchOptions.Operators asked for them.
 	Operators []OperatorTime
 }
 

@@ -18,7 +18,7 @@ type UnsupportedError = op.UnsupportedError
 
 // ShapeError lists all contradictions between shapes that were asked for and a model.
 type ShapeError struct {
-	Problems []string
+	Problems []string // one line each
 }
 
 // Error lists the problems.

@@ -21,27 +21,28 @@ type EvaluateOptions struct {
 	Output string
 	// Reference runs the models in the reference interpreter.
 	Reference bool
-	Progress  Progress
+	// Progress, if given, is told how many samples have been run.
+	Progress Progress
 }
 
 // ModelEvaluation is how one model did. Fractions are 0…1; those that could not be measured (no labels, fewer than
 // two answers) are NaN.
 type ModelEvaluation struct {
-	Path string
-	N    int // samples
+	Path string // of the model file; "" for a model made in memory
+	N    int    // samples that were run
 	// Labeled is how many of them had a label.
 	Labeled int
-	Top1    float64 // right answers among the labeled
-	Top5    float64
+	Top1    float64 // share of the labeled samples whose label is the answer
+	Top5    float64 // share of the labeled samples whose label is among the five best answers
 	// Top1Interval is the 95 % Wilson score interval of Top1.
 	Top1Interval [2]float64
-	// Agreement is the share of samples with the same first answer as the first model, AgreementInterval its 95 %
-	// Wilson score interval.
-	Agreement         float64
+	// Agreement is the share of samples with the same first answer as the first model.
+	Agreement float64
+	// AgreementInterval is the 95 % Wilson score interval of Agreement.
 	AgreementInterval [2]float64
-	// Drop is the first model's Top1 minus this one's, DropInterval its 95 % interval for paired answers (Agresti and
-	// Min 2005).
-	Drop         float64
+	// Drop is the first model's Top1 minus this one's.
+	Drop float64
+	// DropInterval is the 95 % interval of Drop for paired answers (Agresti and Min 2005).
 	DropInterval [2]float64
 	// SQNR is 10·log10(Σ reference² / Σ (reference − this)²) in dB over all outputs' elements, the first model being
 	// the reference; +Inf where they are equal.
@@ -50,8 +51,8 @@ type ModelEvaluation struct {
 
 // Evaluation is how several models did on the same samples.
 type Evaluation struct {
-	Models  []ModelEvaluation
-	Classes int // number of answers of the output; 0 if it differs between samples
+	Models  []ModelEvaluation // in the order in which the models were given
+	Classes int               // number of answers of the output; 0 if it differs between samples
 }
 
 // Evaluate runs every model on every sample and compares them with the labels and with the first model. The answer of

@@ -12,40 +12,40 @@ import (
 
 // Summary is what a model consists of. Its JSON keys are stable; see docs/json.md.
 type Summary struct {
-	Path       string            `json:"path"`
+	Path       string            `json:"path"`       // of the model file; "" for models made in memory
 	FileBytes  int64             `json:"file_bytes"` // 0 for models made in memory
-	Inputs     []ValueSummary    `json:"inputs"`
-	Outputs    []ValueSummary    `json:"outputs"`
-	States     []ValueSummary    `json:"states"`    // what runs can hand on to each other
-	Operators  []OperatorSummary `json:"operators"` // by name
-	Parameters ParameterSummary  `json:"parameters"`
+	Inputs     []ValueSummary    `json:"inputs"`     // in the file's order
+	Outputs    []ValueSummary    `json:"outputs"`    // in the file's order
+	States     []ValueSummary    `json:"states"`     // what runs can hand on to each other
+	Operators  []OperatorSummary `json:"operators"`  // by name
+	Parameters ParameterSummary  `json:"parameters"` // constants
 	// MACs is the multiply-accumulates of one sample; nil where sizes of the inputs (other than the batch, which is
 	// taken to be 1) are not known.
 	MACs        *int64 `json:"macs"`
 	IntegerMACs *int64 `json:"integer_macs"` // those on integers
-	Quantized   bool   `json:"quantized"`
+	Quantized   bool   `json:"quantized"`    // whether anything is
 	// WeightQuantization is how weights are quantized: "per channel", "per tensor", "mixed" or "none".
 	WeightQuantization string            `json:"weight_quantization"`
-	Nodes              []NodeSummary     `json:"nodes"`
-	Islands            []IslandSummary   `json:"islands"` // float nodes of a quantized model
-	Metadata           map[string]string `json:"metadata"`
+	Nodes              []NodeSummary     `json:"nodes"`    // in the order of execution
+	Islands            []IslandSummary   `json:"islands"`  // float nodes of a quantized model
+	Metadata           map[string]string `json:"metadata"` // texts that travel with the file
 }
 
 // ValueSummary is an input or output.
 type ValueSummary struct {
-	Name         string               `json:"name"`
-	DType        string               `json:"dtype"`
-	Shape        []int                `json:"shape"`   // −1 for unknown sizes; null if even their number is unknown
-	Symbols      []string             `json:"symbols"` // names of unknown sizes, "" for others
-	Quantization *QuantizationSummary `json:"quantization"`
+	Name         string               `json:"name"`         // in the model file
+	DType        string               `json:"dtype"`        // of the elements: f32, f16, i8, u8, i64, …
+	Shape        []int                `json:"shape"`        // −1 for unknown sizes; null if even their number is unknown
+	Symbols      []string             `json:"symbols"`      // names of unknown sizes, "" for others
+	Quantization *QuantizationSummary `json:"quantization"` // null for floats
 }
 
 // QuantizationSummary is Quantization as JSON: real = (code − zero point)·scale.
 type QuantizationSummary struct {
-	DType     string    `json:"dtype"` // of the codes
-	Scale     []float32 `json:"scale"`
-	ZeroPoint []int32   `json:"zero_point"`
-	Axis      int       `json:"axis"` // of the entries, if there are several
+	DType     string    `json:"dtype"`      // of the codes
+	Scale     []float32 `json:"scale"`      // one entry, or one for each channel along Axis
+	ZeroPoint []int32   `json:"zero_point"` // as many
+	Axis      int       `json:"axis"`       // of the entries, if there are several
 }
 
 func quantizationSummary(t graph.Type) *QuantizationSummary {
@@ -71,39 +71,38 @@ func (q *QuantizationSummary) String() string {
 
 // OperatorSummary counts the nodes of one operator.
 type OperatorSummary struct {
-	Op      string `json:"op"`
-	Count   int    `json:"count"`
+	Op      string `json:"op"`      // type of the operator: Conv
+	Count   int    `json:"count"`   // nodes
 	Integer int    `json:"integer"` // those that compute on, or move, integer codes
 	MACs    int64  `json:"macs"`    // of those whose sizes are known
 }
 
 // ParameterSummary counts the constants of more than one element that nodes read as numbers.
 type ParameterSummary struct {
-	Count        int64 `json:"count"`
-	IntegerCount int64 `json:"integer_count"`
-	IntegerBytes int64 `json:"integer_bytes"`
-	FloatCount   int64 `json:"float_count"`
-	FloatBytes   int64 `json:"float_bytes"`
+	Count        int64 `json:"count"`         // elements
+	IntegerCount int64 `json:"integer_count"` // elements that are codes
+	IntegerBytes int64 `json:"integer_bytes"` // what they take
+	FloatCount   int64 `json:"float_count"`   // elements that are floats
+	FloatBytes   int64 `json:"float_bytes"`   // what they take
 }
 
 // NodeSummary is one node.
 type NodeSummary struct {
-	Node string `json:"node"`
-	Op   string `json:"op"`
+	Node string `json:"node"` // name in the model file
+	Op   string `json:"op"`   // type of the operator: Conv
 	// Compute is "float", "integer", "integer-to-float", "weight-only" or "dynamic-activations".
-	Compute string `json:"compute"`
-	Output  string `json:"output"` // type of the first result: u8[1,32,112,112]
-	// Quantization of the first result and of the weights; null for floats.
-	Quantization *QuantizationSummary `json:"quantization"`
-	Weights      *QuantizationSummary `json:"weights"`
-	MACs         *int64               `json:"macs"` // null where sizes are not known
+	Compute      string               `json:"compute"`
+	Output       string               `json:"output"`       // type of the first result: u8[1,32,112,112]
+	Quantization *QuantizationSummary `json:"quantization"` // of the first result; null for floats
+	Weights      *QuantizationSummary `json:"weights"`      // of constant operands; null for floats
+	MACs         *int64               `json:"macs"`         // null where sizes are not known
 }
 
 // IslandSummary is a float node of a quantized model.
 type IslandSummary struct {
-	Node   string `json:"node"`
-	Op     string `json:"op"`
-	Reason string `json:"reason"`
+	Node   string `json:"node"`   // name in the model file
+	Op     string `json:"op"`     // type of the operator
+	Reason string `json:"reason"` // why it does not compute on integers
 }
 
 // IntegerShare is the share (0…1) of multiply-accumulates on integers; 1 if there are none at all, 0 if they are not

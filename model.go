@@ -32,15 +32,15 @@ func (m *Model) Notes() []string { return slices.Clone(m.notes) }
 // Quantization says how the integers of a value denote reals: real = (code − ZeroPoint)·Scale. There is one entry, or
 // one per channel along Axis.
 type Quantization struct {
-	Scale     []float32
-	ZeroPoint []int32
-	Axis      int
+	Scale     []float32 // positive
+	ZeroPoint []int32   // the codes that denote 0, as many as there are scales
+	Axis      int       // of the entries, where there are several
 }
 
 // ValueInfo describes an input or output.
 type ValueInfo struct {
-	Name  string
-	DType tensor.DType
+	Name  string       // in the model file
+	DType tensor.DType // type of the elements: codes, if it is quantized
 	// Shape has −1 for dimensions that are not known before the model is run; nil if even their number is unknown.
 	Shape []int
 	// Symbols has the name of each unknown dimension, "" for known or nameless ones.

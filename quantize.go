@@ -76,7 +76,8 @@ type CalibrateOptions struct {
 	// Workers is how many samples are run at the same time; 0 means one per processor. Results do not depend on it.
 	Workers int
 	// Resume has statistics to add to; samples that it has seen are skipped. It is changed.
-	Resume   *Ranges
+	Resume *Ranges
+	// Progress, if given, is told how many samples have been run.
 	Progress Progress
 }
 
@@ -204,14 +205,16 @@ type QuantizeOptions struct {
 	// Percentile of values below the upper end of a range; 0 means 99.99. Given, it chooses the method "percentile".
 	Percentile float64
 	// KeepFloat are patterns of node and value names that stay float: those of path.Match, but * and ? stand for slashes
-	// too. KeepFloatOps are operator types. One that matches nothing is an error.
-	KeepFloat    []string
+	// too. One that matches nothing is an error.
+	KeepFloat []string
+	// KeepFloatOps are types of operators that stay float, such as "Softmax". One that the model does not have is an error.
 	KeepFloatOps []string
 	// QuantizeIO makes graph inputs and outputs integers, instead of float.
 	QuantizeIO bool
 	// Preprocess is stored in the model's metadata, for later runs on the same kind of files. See SampleOptions.
 	Preprocess string
 
+	// Calibrate says how the samples are run.
 	Calibrate CalibrateOptions
 	// Tuning is told how far the method "auto" has come after calibration: networks tried of those to try.
 	Tuning Progress
@@ -277,21 +280,21 @@ func forTFLite(q *quantize.Options) error {
 
 // NodeDecision is what became of one node.
 type NodeDecision struct {
-	Node    string   `json:"node"`
-	Op      string   `json:"op"`
-	Outputs []string `json:"outputs"`
+	Node    string   `json:"node"`    // name in the model file
+	Op      string   `json:"op"`      // type of the operator: Conv
+	Outputs []string `json:"outputs"` // names of its results
 	// Compute is "float", "integer", "integer-to-float", "weight-only" or "dynamic-activations".
 	Compute string `json:"compute"`
 	// Reason is why the node stayed float; "" if it did not.
 	Reason string `json:"reason,omitempty"`
-	MACs   int64  `json:"macs"`
+	MACs   int64  `json:"macs"` // multiply-accumulates of one run
 }
 
 // QuantizeReport is what quantization decided.
 type QuantizeReport struct {
-	Nodes        []NodeDecision
-	IntegerShare float64 // share (0…1) of multiply-accumulates computed on integers
-	Warnings     []string
+	Nodes        []NodeDecision // those that handle real numbers, in the order of execution
+	IntegerShare float64        // share (0…1) of multiply-accumulates computed on integers
+	Warnings     []string       // what seems wrong with the ranges
 }
 
 // Islands are the nodes that stay float, with the reasons.

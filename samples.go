@@ -34,8 +34,10 @@ func SliceSamples(samples ...Sample) Samples { return memorySamples(samples) }
 
 type memorySamples []Sample
 
+// Len is how many samples there are.
 func (m memorySamples) Len() int { return len(m) }
 
+// All goes through the samples.
 func (m memorySamples) All(ctx context.Context) iter.Seq2[Sample, error] {
 	return func(yield func(Sample, error) bool) {
 		for _, s := range m {
@@ -134,8 +136,8 @@ func (f *FileSamples) All(ctx context.Context) iter.Seq2[Sample, error] {
 
 // SkippedFile is a file that was left out because it could not be read.
 type SkippedFile struct {
-	ID  string
-	Err error
+	ID  string // name of the sample, usually its file
+	Err error  // why it could not be read
 }
 
 // Skipped lists the files that passes over the samples have left out so far, by name.
