@@ -14,7 +14,7 @@ import (
 
 // KernelTime is how fast the kernels of one tier compute a layer. A tier is a set of instructions; see OCTET_CPU.
 type KernelTime struct {
-	Tier   string  `json:"tier"`
+	Tier   string  `json:"tier"`   // name of the tier
 	Kernel string  `json:"kernel"` // family, as in OperatorTime
 	MS     float64 `json:"ms"`     // of the fastest run
 	Chosen bool    `json:"chosen"` // sessions use this one
@@ -22,11 +22,11 @@ type KernelTime struct {
 
 // LayerKernels is one shape of layer and all kernels that this machine has for it, in the order of tiers.
 type LayerKernels struct {
-	Op     string       `json:"op"`
+	Op     string       `json:"op"`     // type of the operator: Conv
 	Shapes string       `json:"shapes"` // of the first two operands and the result
-	MACs   int64        `json:"macs"`
-	Nodes  []string     `json:"nodes"` // that have this shape
-	Times  []KernelTime `json:"times"`
+	MACs   int64        `json:"macs"`   // multiply-accumulates of one run
+	Nodes  []string     `json:"nodes"`  // that have this shape
+	Times  []KernelTime `json:"times"`  // one for each tier that has a kernel
 }
 
 // Loss is the time of the chosen kernel over that of the fastest; 1 if it is the fastest.
