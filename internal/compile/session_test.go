@@ -29,9 +29,36 @@ func smallNetwork(t testing.TB) *sketch {
 	return s
 }
 
+// stacksNetwork multiplies stacks of matrices of floats and of codes, and has 16-bit codes.
+func stacksNetwork(t testing.TB) *sketch {
+	s := newSketch(t, 12)
+	x := s.input(tensor.Uint8, graph.PerTensor(0.05, 100), 1, 6, 3, 8)
+	heads := s.typed(graph.Integer, &op.Transpose{Perm: []int{0, 2, 1, 3}}, x.Type, x)
+	keys := s.typed(graph.Integer, &op.Transpose{Perm: []int{0, 2, 3, 1}}, x.Type, x)
+	heads.Type.Shape, keys.Type.Shape = nil, nil
+	scores := s.integer(&op.Softmax{Axis: -1}, tensor.Uint8, 1.0/256, 0, s.integer(&op.MatMul{}, tensor.Uint8, 0.3, 128, heads, keys))
+	mixed := s.node(op.Lookup("Dequantize"), s.integer(&op.MatMul{}, tensor.Uint8, 0.05, 100, scores, heads))
+	mixed.Type = graph.Type{DType: tensor.Float32}
+	products := s.node(&op.MatMul{}, mixed, s.node(&op.Transpose{Perm: []int{0, 1, 3, 2}}, mixed))
+	wide := s.typed(graph.Float, op.Lookup("Quantize"), graph.Type{DType: tensor.Int16, Quant: graph.PerTensor(0.001, 0)}, products)
+	sums := s.integer(op.Lookup("Add"), tensor.Int16, 0.002, 0, wide, wide)
+	y := s.typed(graph.IntegerToFloat, &op.MatMul{}, graph.Type{DType: tensor.Float32}, sums, s.weights(tensor.Int8, 1, 5, true, 6, 5))
+	s.graph.Outputs = []*graph.Value{y}
+	if _, err := op.Infer(s.graph); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestRunIntoAllocatesNothing(t *testing.T) {
+	for _, network := range []func(testing.TB) *sketch{smallNetwork, stacksNetwork} {
+		checkRunIntoAllocatesNothing(t, network(t))
+	}
+}
+
+func checkRunIntoAllocatesNothing(t *testing.T, s *sketch) {
+	t.Helper()
 	for _, threads := range []int{1, 2} {
-		s := smallNetwork(t)
 		session, err := Compile(s.graph, Options{Threads: threads})
 		if err != nil {
 			t.Fatal(err)
@@ -49,6 +76,9 @@ func TestRunIntoAllocatesNothing(t *testing.T) {
 		})
 		if allocations != 0 {
 			t.Errorf("%d threads: %v allocations per run", threads, allocations)
+		}
+		if n := session.ReferenceEvaluations(); n > 0 {
+			t.Errorf("%d reference evaluations", n)
 		}
 	}
 }
