@@ -48,7 +48,8 @@ metadata of the file, as written by Octet, names another. State (LSTM) begins as
 Some forms of these are not: orders, axes and slices that are computed, LSTM with
 projection, peepholes, normalization or coupled gates, a gather with batch dimensions along another axis. They, and the operators below, stay in
 the graph by their name; a model with them loads, but does not run. An LSTM whose weights alone are codes is computed on reals.
-As ONNX, an LSTM on reals is a Scan; ONNX has none on codes.
+As ONNX, an LSTM on reals is a Scan; ONNX has none on codes. PRELU on codes is rounded from reals, at times a step beside
+TensorFlow Lite.
 
 ## Operators that are not read (%d)
 

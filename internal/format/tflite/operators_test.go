@@ -136,6 +136,36 @@ func TestOperatorsAsInTFLite(t *testing.T) {
 		{name: "MAXIMUM", kind: 39, in: codes(5, 40), others: []*tensor.Tensor{codes(40)}, quant: inputCodes, out: []writtenTensor{{dtype: tensor.Int8, shape: []int{5, 40}, quant: inputCodes}}},
 		{name: "REDUCE_MAX", kind: 27, options: []option{{0, true}}, in: codes(5, 40), others: []*tensor.Tensor{i32(0)}, quant: inputCodes, out: []writtenTensor{{dtype: tensor.Int8, shape: []int{1, 40}, quant: inputCodes}}},
 	}
+	// On codes.
+	coded := func(q *graph.Quant, shape ...int) writtenTensor {
+		return writtenTensor{dtype: tensor.Int8, shape: shape, quant: q}
+	}
+	all := codes(256)
+	for i := range all.Bytes() {
+		all.Bytes()[i] = byte(i)
+	}
+	same, q3 := inputCodes, codes(2, 3, 4)
+	cases = append(cases, []operatorCase{
+		{name: "PACK", kind: 59, options: []option{{0, int32(2)}, {1, int32(1)}}, in: q3, others: []*tensor.Tensor{codes(2, 3, 4)}, quant: same, out: []writtenTensor{coded(same, 2, 2, 3, 4)}},
+		{name: "UNPACK", kind: 64, options: []option{{0, int32(2)}, {1, int32(0)}}, in: q3, quant: same, out: []writtenTensor{coded(same, 3, 4), coded(same, 3, 4)}},
+		{name: "SPLIT", kind: 35, options: []option{{0, int32(3)}}, in: q3, others: []*tensor.Tensor{one(1)}, before: true, quant: same, out: []writtenTensor{coded(same, 2, 1, 4), coded(same, 2, 1, 4), coded(same, 2, 1, 4)}},
+		{name: "GATHER", kind: 23, options: []option{{0, int32(1)}}, in: q3, others: []*tensor.Tensor{i32(2, 0)}, quant: same, out: []writtenTensor{coded(same, 2, 2, 4)}},
+		{name: "TILE", kind: 51, in: q3, others: []*tensor.Tensor{i32(1, 2, 1)}, quant: same, out: []writtenTensor{coded(same, 2, 6, 4)}},
+		{name: "MIRROR_PAD", kind: 77, options: []option{{0, int8(1)}}, in: codes(3, 4), others: []*tensor.Tensor{table(2, 2, 1, 2, 2, 0)}, quant: same, out: []writtenTensor{coded(same, 6, 6)}},
+		{name: "SPACE_TO_BATCH_ND", kind: 25, in: codes(1, 4, 5, 2), others: []*tensor.Tensor{i32(2, 3), table(2, 2, 1, 1, 0, 1)}, quant: same, out: []writtenTensor{coded(same, 6, 3, 2, 2)}},
+		{name: "BATCH_TO_SPACE_ND", kind: 24, in: codes(6, 3, 2, 2), others: []*tensor.Tensor{i32(2, 3), table(2, 2, 1, 1, 0, 1)}, quant: same, out: []writtenTensor{coded(same, 1, 4, 5, 2)}},
+		{name: "ARG_MAX", kind: 40, options: []option{{0, int8(2)}}, in: codes(5, 40), others: []*tensor.Tensor{one(1)}, quant: same, out: whole(5)},
+		{name: "SQUARED_DIFFERENCE", kind: 76, in: codes(5, 40), others: []*tensor.Tensor{codes(40)}, quant: same, out: []writtenTensor{coded(graph.PerTensor(0.3, -128), 5, 40)}},
+		{name: "RSQRT", in: all, quant: graph.PerTensor(0.02, -128), out: []writtenTensor{coded(graph.PerTensor(0.03, -128), 256)}},
+		{name: "ABS", in: all, quant: same, out: []writtenTensor{coded(graph.PerTensor(0.04, -128), 256)}},
+		{name: "ELU", version: 1, in: all, quant: same, out: []writtenTensor{coded(graph.PerTensor(0.06, -100), 256)}},
+		{name: "LOG_SOFTMAX", in: codes(20, 13), quant: same, out: []writtenTensor{coded(graph.PerTensor(16.0/256, 127), 20, 13)}},
+		{name: "L2_NORMALIZATION", kind: 12, options: []option{{0, int8(0)}}, in: codes(5, 40), quant: same, out: []writtenTensor{coded(graph.PerTensor(1.0/128, 0), 5, 40)}},
+		{name: "EQUAL", in: codes(5, 40), others: []*tensor.Tensor{codes(40)}, quant: same, out: []writtenTensor{result(tensor.Bool, 5, 40)}},
+		{name: "LESS", in: codes(5, 40), others: []*tensor.Tensor{codes(40)}, quant: same, out: []writtenTensor{result(tensor.Bool, 5, 40)}},
+		{name: "BATCH_MATMUL", kind: 101, options: []option{{0, false}, {1, true}}, in: codes(2, 4, 30), others: []*tensor.Tensor{codes(2, 5, 30)}, quant: same, out: []writtenTensor{coded(graph.PerTensor(0.9, 4), 2, 4, 5)}},
+		{name: "MEAN", kind: 27, options: []option{{0, true}}, in: codes(1, 6, 7, 4), others: []*tensor.Tensor{i32(1, 2)}, quant: same, out: []writtenTensor{coded(outputCodes, 1, 1, 1, 4)}},
+	}...)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			data := c.encode()
