@@ -40,7 +40,11 @@ func (m *Model) tune(ctx context.Context, g *graph.Graph, r *Ranges, s Samples, 
 	}
 	o.Reduction, o.Intervals = tuned.Reduction, tuned.Intervals
 	done := describeReduction(o.Reduction)
-	if tuned.Changed > 0 {
+	switch tuned.Changed {
+	case 0:
+	case 1:
+		done += " (1 value otherwise)"
+	default:
 		done += fmt.Sprintf(" (%d values otherwise)", tuned.Changed)
 	}
 	plain := *o
