@@ -36,6 +36,9 @@ func isMapped(t *testing.T, path string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if path, err = filepath.EvalSymlinks(path); err != nil { // the list has no links
+		t.Fatal(err)
+	}
 	return bytes.Contains(text, []byte(path))
 }
 
