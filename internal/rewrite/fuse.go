@@ -133,9 +133,10 @@ func (l layer) perOutput(v *graph.Value) ([]float32, bool) {
 	return values, true
 }
 
-// constantOperand splits the operands of a node of two into the computed and the constant one.
+// constantOperand splits the operands of a node of two into the computed and the constant one. Nodes of other operators
+// may lack one.
 func constantOperand(n *graph.Node) (x, c *graph.Value, first bool) {
-	if len(n.Inputs) != 2 {
+	if len(n.Inputs) != 2 || n.Inputs[0] == nil || n.Inputs[1] == nil {
 		return nil, nil, false
 	}
 	if n.Inputs[1].Const != nil {

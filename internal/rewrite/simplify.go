@@ -374,7 +374,7 @@ func withScalar(n *graph.Node) (x *graph.Value, c float64, ok bool) {
 	}
 	for i := range 2 {
 		a, b := n.Inputs[i], n.Inputs[1-i]
-		if c, ok := scalar(b); ok && a.Const == nil && len(b.Type.Shape) <= len(a.Type.Shape) {
+		if c, ok := scalar(b); ok && a != nil && a.Const == nil && len(b.Type.Shape) <= len(a.Type.Shape) {
 			return a, c, true
 		}
 	}
