@@ -37,6 +37,11 @@ func EvaluateWith(ctx context.Context, n *graph.Node, in []*tensor.Tensor, run R
 	if err := o.Evaluate(c); err != nil {
 		return nil, fmt.Errorf("%s: %w", n.Describe(), err)
 	}
+	for i, v := range n.Outputs {
+		if v != nil && c.out[i] == nil {
+			return nil, fmt.Errorf("%s: %s has no result %d, which %q would be", n.Describe(), n.Op.Type(), i, v.Name)
+		}
+	}
 	return c.out, nil
 }
 
