@@ -93,6 +93,9 @@ func (s *simplifier) pass(around map[*graph.Value]bool) map[*graph.Value]bool {
 		if s.gone[n] || around != nil && !s.touches(n, around) || s.touches(n, stale) {
 			continue
 		}
+		if len(n.Outputs) == 0 || n.Outputs[0] == nil {
+			continue // rules are about the first result
+		}
 		for _, apply := range s.rules {
 			before := append(append([]*graph.Value{}, n.Inputs...), n.Outputs...)
 			if !apply(s, n) {
