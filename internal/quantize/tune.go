@@ -327,9 +327,8 @@ func (s *tuner) noise(ctx context.Context, q *graph.Graph) (float64, error) {
 type weightCodes struct{ made sync.Map }
 
 type weightKey struct {
-	weight     *tensor.Tensor
-	axis       int
-	inputScale float32 // 0 where the scales do not depend on it
+	weight *tensor.Tensor
+	axis   int
 }
 
 type quantizedWeight struct {
@@ -337,26 +336,21 @@ type quantizedWeight struct {
 	quant *graph.Quant
 }
 
-// weights is the function of that name.
+// weights is the function of that name. Codes whose scales a bias enlarges are made anew: they depend on more.
 func (m *weightCodes) weights(w *tensor.Tensor, axis int, scheme Scheme, bias []float32, inputScale float32) (*tensor.Tensor, *graph.Quant) {
 	if m == nil {
 		return weights(w, axis, scheme, bias, inputScale)
 	}
-	plain, own := weightKey{w, axis, 0}, weightKey{w, axis, inputScale}
-	made, found := m.made.Load(plain)
+	key := weightKey{w, axis}
+	made, found := m.made.Load(key)
 	if !found {
 		codes, quant := weights(w, axis, scheme, nil, 0)
-		made, _ = m.made.LoadOrStore(plain, quantizedWeight{codes, quant})
+		made, _ = m.made.LoadOrStore(key, quantizedWeight{codes, quant})
 	}
 	q := made.(quantizedWeight)
-	if scheme == Uint8 || !enlarge(slices.Clone(q.quant.Scale), bias, inputScale) {
-		return q.codes, q.quant
+	if scheme != Uint8 && enlarge(slices.Clone(q.quant.Scale), bias, inputScale) {
+		return weights(w, axis, scheme, bias, inputScale)
 	}
-	if made, found = m.made.Load(own); !found {
-		codes, quant := weights(w, axis, scheme, bias, inputScale)
-		made, _ = m.made.LoadOrStore(own, quantizedWeight{codes, quant})
-	}
-	q = made.(quantizedWeight)
 	return q.codes, q.quant
 }
 
