@@ -59,9 +59,7 @@ func Run(ctx context.Context, exec graph.Executor, g *graph.Graph, values []stri
 	if err != nil {
 		return nil, err
 	}
-	if closer, ok := runner.(interface{ Close() error }); ok {
-		defer closer.Close()
-	}
+	defer graph.CloseRunner(runner)
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/internal/runtime"
 	"github.com/octet-nn/octet/tensor"
@@ -28,22 +29,15 @@ func (c *planning) static() bool {
 }
 
 // elements is the number of elements of the largest result of known shape.
-func (c *planning) elements() int {
-	most := 0
-	for _, v := range c.node.Outputs {
-		if v != nil {
-			sizes, _ := v.Type.Shape.Known()
-			n, _ := tensor.Count(sizes)
-			most = max(most, n)
-		}
-	}
-	return most
-}
+func (c *planning) elements() int { return largest(c.node.Outputs) }
 
 // operandElements is the number of elements of the largest operand of known shape.
-func (c *planning) operandElements() int {
+func (c *planning) operandElements() int { return largest(c.node.Inputs) }
+
+// largest is the number of elements of the largest value of known shape.
+func largest(values []*graph.Value) int {
 	most := 0
-	for _, v := range c.node.Inputs {
+	for _, v := range values {
 		if v != nil {
 			sizes, _ := v.Type.Shape.Known()
 			n, _ := tensor.Count(sizes)

@@ -28,3 +28,10 @@ type Runner interface {
 	// to the caller.
 	Run(ctx context.Context, inputs map[string]*tensor.Tensor) (map[string]*tensor.Tensor, error)
 }
+
+// CloseRunner ends what a runner holds, if it holds anything.
+func CloseRunner(r Runner) {
+	if c, ok := r.(interface{ Close() error }); ok {
+		c.Close()
+	}
+}

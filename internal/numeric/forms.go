@@ -54,6 +54,14 @@ func (s *Sum) Code(a, b int32) int32 {
 	return code(a, s.a.ZeroPoint, Ratio(s.a.Scale, y.Scale), b, s.b.ZeroPoint, Ratio(s.b.Scale, y.Scale), y.ZeroPoint, y.Lowest, y.Highest)
 }
 
+// stored is the code that byte i stands for.
+func stored(i int, signed bool) int32 {
+	if signed {
+		return int32(int8(i))
+	}
+	return int32(i)
+}
+
 // FixedTerms fills in what Code adds of each operand for every stored byte, and gives the multiplier of the sum (whose
 // halves go away from zero) and the codes it becomes. ok is false if the row does not add in fixed point.
 func (s *Sum) FixedTerms(a, b *[256]int32, signedA, signedB bool) (m FixedPoint, y Codes, ok bool) {
@@ -61,13 +69,7 @@ func (s *Sum) FixedTerms(a, b *[256]int32, signedA, signedB bool) (m FixedPoint,
 		return m, y, false
 	}
 	for i := range 256 {
-		u, v := int32(i), int32(i)
-		if signedA {
-			u = int32(int8(i))
-		}
-		if signedB {
-			v = int32(int8(i))
-		}
+		u, v := stored(i, signedA), stored(i, signedB)
 		a[i] = s.fixedA.HalfAway((u - s.a.ZeroPoint) << s.left)
 		b[i] = s.fixedB.HalfAway((v - s.b.ZeroPoint) << s.left)
 		if s.subtract {
@@ -84,13 +86,7 @@ func (s *Sum) RealTerms(a, b *[256]float32, signedA, signedB bool) (y Codes, ok 
 		return y, false
 	}
 	for i := range 256 {
-		u, v := int32(i), int32(i)
-		if signedA {
-			u = int32(int8(i))
-		}
-		if signedB {
-			v = int32(int8(i))
-		}
+		u, v := stored(i, signedA), stored(i, signedB)
 		a[i], b[i] = s.realA(u), s.realB(v)
 		if a[i]-a[i] != 0 || b[i]-b[i] != 0 {
 			return y, false

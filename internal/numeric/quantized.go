@@ -61,11 +61,7 @@ func UnaryCode(q, zeroX int32, scaleX float32, f func(float64) float64, scaleY f
 // the code i, or int8(i) if the input is signed; the entries are stored bytes too.
 func FillUnaryTable(table *[256]byte, signed bool, zeroX int32, scaleX float32, f func(float64) float64, scaleY float32, zeroY, lowest, highest int32) {
 	for i := range table {
-		q := int32(i)
-		if signed {
-			q = int32(int8(i))
-		}
-		table[i] = byte(UnaryCode(q, zeroX, scaleX, f, scaleY, zeroY, lowest, highest))
+		table[i] = byte(UnaryCode(stored(i, signed), zeroX, scaleX, f, scaleY, zeroY, lowest, highest))
 	}
 }
 

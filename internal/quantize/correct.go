@@ -31,12 +31,12 @@ func CorrectBias(ctx context.Context, g, q *graph.Graph, exec graph.Executor, sa
 	if err != nil {
 		return 0, err
 	}
-	defer closeRunner(float)
+	defer graph.CloseRunner(float)
 	integer, err := exec.Prepare(q, keepCodes)
 	if err != nil {
 		return 0, err
 	}
-	defer closeRunner(integer)
+	defer graph.CloseRunner(integer)
 	n := 0
 	for sample, err := range samples {
 		if err != nil {

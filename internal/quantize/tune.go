@@ -131,7 +131,7 @@ func (s *tuner) runFloat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer closeRunner(runner)
+	defer graph.CloseRunner(runner)
 	s.want = make([]map[string]*tensor.Tensor, len(s.Samples))
 	return parallel(s.Workers, len(s.Samples), func(i int) error {
 		out, err := runner.Run(ctx, s.Samples[i])
@@ -287,7 +287,7 @@ func (s *tuner) noise(ctx context.Context, q *graph.Graph) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer closeRunner(runner)
+	defer graph.CloseRunner(runner)
 	signal, noise := map[string]float64{}, map[string]float64{}
 	for i, sample := range s.Samples {
 		got, err := runner.Run(ctx, sample)
@@ -352,12 +352,6 @@ func (m *weightCodes) weights(w *tensor.Tensor, axis int, scheme Scheme, bias []
 		return weights(w, axis, scheme, bias, inputScale)
 	}
 	return q.codes, q.quant
-}
-
-func closeRunner(r graph.Runner) {
-	if c, ok := r.(interface{ Close() error }); ok {
-		c.Close()
-	}
 }
 
 // parallel calls f for 0…n−1 on some goroutines and returns the error of the lowest index that failed.
