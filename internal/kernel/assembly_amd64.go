@@ -91,10 +91,12 @@ func (r *gemmF32Row) run(t *tileF32) {
 			tileF32AVX512x12x16(t)
 		}
 	case tileAVX2:
-		tileF32AVX2x6x16(t)
-		if t.columns < 16 {
-			for i := range t.rows {
-				copy(t.out[t.outStarts[i]:][:t.columns], t.acc[16*i:])
+		for ; t.tiles > 0; t.next() {
+			tileF32AVX2x6x16(t)
+			if t.columns < 16 {
+				for i := range t.rows {
+					copy(t.out[t.outStarts[i]:][:t.columns], t.acc[16*i:])
+				}
 			}
 		}
 	default:

@@ -70,10 +70,12 @@ func (r *gemmF32Row) run(t *tileF32) {
 		tile4x4(t)
 		return
 	}
-	tileF32NEON6x16(t)
 	limits := EpilogueF32{Least: t.least, Greatest: t.greatest}
-	for i := range t.rows {
-		limits.apply(t.out[t.outStarts[i]:][:t.columns], t.acc[16*i:])
+	for ; t.tiles > 0; t.next() {
+		tileF32NEON6x16(t)
+		for i := range t.rows {
+			limits.apply(t.out[t.outStarts[i]:][:t.columns], t.acc[16*i:])
+		}
 	}
 }
 

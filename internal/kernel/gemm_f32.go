@@ -11,13 +11,14 @@ type gemmF32Row struct {
 	tile tileKernel
 }
 
-// tileF32 is the product of up to MR rows with one packed panel of up to NR columns. Micro-kernels in assembly read its
-// fields; nothing is checked there.
+// tileF32 is the product of tiles of up to MR rows, one below the other, with one packed panel of up to NR columns.
+// Micro-kernels in assembly read its fields; nothing is checked there.
 type tileF32 struct {
 	a                    []float32
 	rowStarts, runStarts []int // a row's run begins at the sum of both
 	runLength            int
-	rows, columns        int
+	rows, columns        int // of a tile
+	tiles                int // at least 1
 	panel                []float32
 
 	bias            []float32 // NR of them: where the sum of a column begins
@@ -26,6 +27,12 @@ type tileF32 struct {
 	outStarts       []int
 	acc             []float32 // MR rows of NR, for micro-kernels that want them
 	mask            uint32    // a bit for each column
+}
+
+// next goes on to the next tile.
+func (t *tileF32) next() {
+	t.rowStarts, t.outStarts = t.rowStarts[t.rows:], t.outStarts[t.rows:]
+	t.tiles--
 }
 
 func (r *gemmF32Row) needs() cpu.Tier { return r.Tier }

@@ -62,12 +62,15 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 			t.panel = w.panels[(group*w.groupPanels()+panel)*w.words:][:w.words]
 			t.bias = columnsOf(bias, p.epilogue.Bias, channel, t.columns)
 			t.out = out[channel : outStarts[rows-1]+channel+t.columns]
-			for i, tile := 0, 0; i < rows; i, tile = i+t.rows, tile+1 {
-				t.rows = size
-				if tile < larger {
-					t.rows++
-				}
-				t.rowStarts, t.outStarts = starts[i:], outStarts[i:]
+			t.rowStarts, t.outStarts = starts, outStarts
+			if larger > 0 {
+				t.rows, t.tiles = size+1, larger
+				row.run(&t)
+				done := larger * t.rows
+				t.rowStarts, t.outStarts = starts[done:], outStarts[done:]
+			}
+			if tiles := divideUp(rows, mr) - larger; tiles > 0 {
+				t.rows, t.tiles = size, tiles
 				row.run(&t)
 			}
 		}

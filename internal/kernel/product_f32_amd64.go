@@ -4,12 +4,12 @@
 
 package kernel
 
-// tileF32AVX512x12x32 is a tile of up to 12 rows and 32 columns.
+// tileF32AVX512x12x32 is tiles of up to 12 rows and 32 columns, one below the other.
 //
 //go:noescape
 func tileF32AVX512x12x32(t *tileF32)
 
-// tileF32AVX512x12x16 is a tile of up to 12 rows and 16 columns.
+// tileF32AVX512x12x16 is tiles of up to 12 rows and 16 columns, one below the other.
 //
 //go:noescape
 func tileF32AVX512x12x16(t *tileF32)

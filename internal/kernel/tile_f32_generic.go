@@ -5,7 +5,7 @@ import "unsafe"
 func tile4x4(t *tileF32) {
 	sums := (*[4]float32)(t.acc)
 	limits := EpilogueF32{Least: t.least, Greatest: t.greatest}
-	for i := range t.rows {
+	for i := range t.tiles * t.rows {
 		copy(sums[:], t.bias[:t.columns])
 		panel := t.panel
 		for _, run := range t.runStarts {

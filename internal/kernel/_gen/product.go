@@ -12,8 +12,13 @@ func field(tile, name, register string) string { return fmt.Sprintf("%s_%s(%s)",
 
 // runs writes the loop over the depth of a tile: over its runs, and in each over steps of 4 bytes of every row. step
 // writes the work of one step; AX is the offset in the rows and BX points to the weights. panelStep is how many bytes
-// of packed weights a step reads. Elements of the rows are 1<<shift bytes.
+// of packed weights a step reads. Elements of the rows are 1<<shift bytes. The tile's pointer is in AX.
 func (f *file) runs(tile string, rows, shift, panelStep int, step func()) {
+	f.runsFrom(tile, rows, shift, panelStep, field(tile, "rowStarts", "AX"), step)
+}
+
+// runsFrom is runs of the rows whose beginnings are where an operand says.
+func (f *file) runsFrom(tile string, rows, shift, panelStep int, rowStarts string, step func()) {
 	f.op("MOVQ", "t+0(FP)", "AX")
 	f.op("MOVQ", field(tile, "runLength", "AX"), "CX")
 	if shift > 0 {
@@ -24,7 +29,7 @@ func (f *file) runs(tile string, rows, shift, panelStep int, step func()) {
 	f.op("MOVQ", field(tile, "runStarts+8", "AX"), "CX")
 	f.op("LEAQ", "(BP)(CX*8)", "CX")
 	f.op("MOVQ", "CX", "last-8(SP)")
-	f.op("MOVQ", field(tile, "rowStarts", "AX"), "AX")
+	f.op("MOVQ", rowStarts, "AX")
 	for r := range rows {
 		f.op("MOVQ", at(8*r, "AX"), rowRegisters[r])
 	}

@@ -7,8 +7,8 @@ const tileF32 = "tileF32"
 func productF32(f *file) {
 	for _, vectors := range []int{2, 1} {
 		name := fmt.Sprintf("tileF32AVX512x12x%d", 16*vectors)
-		doc := fmt.Sprintf("%s is a tile of up to 12 rows and %d columns.", name, 16*vectors)
-		f.function(name, "(t *tileF32)", doc, 24, 8)
+		doc := fmt.Sprintf("%s is tiles of up to 12 rows and %d columns, one below the other.", name, 16*vectors)
+		f.function(name, "(t *tileF32)", doc, 48, 8)
 		f.byRows(tileF32, 12, func(rows int) { avx512(f, rows, vectors) })
 	}
 	f.function("tileF32AVX2x6x16", "(t *tileF32)", "tileF32AVX2x6x16 is a tile of up to 6 rows and 16 columns.", 24, 8)
@@ -16,12 +16,24 @@ func productF32(f *file) {
 }
 
 // avx512 writes a tile whose sums are registers 0 to rows·vectors−1, row by row. Registers 24 and 25 are weights, 26 to
-// 31 take turns as an element of a row. Each sum is one chain of fused multiply-adds in order of depth, so that its bits
+// 29 take turns as an element of a row, 30 and 31 are the limits. Each sum is one chain of fused multiply-adds in order of depth, so that its bits
 // do not depend on the tile it is in.
 func avx512(f *file, rows, vectors int) {
 	sum := func(r, v int) int { return r*vectors + v }
-	f.comment("%d rows: the sums begin with the bias", rows)
+	f.comment("%d rows a tile", rows)
 	f.masks512(tileF32, vectors)
+	f.op("VBROADCASTSS", field(tileF32, "least", "AX"), z(30))
+	f.op("VBROADCASTSS", field(tileF32, "greatest", "AX"), z(31))
+	f.op("MOVQ", field(tileF32, "rowStarts", "AX"), "CX")
+	f.op("MOVQ", "CX", "rowStarts-32(SP)")
+	f.op("MOVQ", field(tileF32, "outStarts", "AX"), "CX")
+	f.op("MOVQ", "CX", "outStarts-40(SP)")
+	f.op("MOVQ", field(tileF32, "tiles", "AX"), "CX")
+	f.op("MOVQ", "CX", "tiles-48(SP)")
+	tile := f.newLabel("tile")
+	f.place(tile)
+	f.comment("the sums begin with the bias")
+	f.op("MOVQ", "t+0(FP)", "AX")
 	f.op("MOVQ", field(tileF32, "bias", "AX"), "BX")
 	for v := range vectors {
 		f.op("VMOVUPS.Z", at(64*v, "BX"), column(v), z(sum(0, v)))
@@ -31,13 +43,13 @@ func avx512(f *file, rows, vectors int) {
 			f.op("VMOVAPS", z(sum(0, v)), z(sum(r, v)))
 		}
 	}
-	f.runs(tileF32, rows, 2, 128, func() {
+	f.runsFrom(tileF32, rows, 2, 128, "rowStarts-32(SP)", func() {
 		for v := range vectors {
 			f.op("VMOVUPS", at(64*v, "BX"), z(24+v))
 		}
 		f.prefetch(vectors)
 		for r := range rows {
-			element := z(26 + r%6)
+			element := z(26 + r%4)
 			f.op("VBROADCASTSS", indexed(rowRegisters[r], "AX"), element)
 			for v := range vectors {
 				f.op("VFMADD231PS", z(24+v), element, z(sum(r, v)))
@@ -46,15 +58,13 @@ func avx512(f *file, rows, vectors int) {
 	})
 	f.comment("limits: of two operands of which one is NaN the instructions give the first here, the sum")
 	f.op("MOVQ", "t+0(FP)", "AX")
-	f.op("VBROADCASTSS", field(tileF32, "least", "AX"), z(28))
-	f.op("VBROADCASTSS", field(tileF32, "greatest", "AX"), z(29))
 	f.op("MOVQ", field(tileF32, "out", "AX"), "BX")
-	f.op("MOVQ", field(tileF32, "outStarts", "AX"), "DX")
+	f.op("MOVQ", "outStarts-40(SP)", "DX")
 	for i := range rows * vectors {
-		f.op("VMAXPS", z(i), z(28), z(i))
+		f.op("VMAXPS", z(i), z(30), z(i))
 	}
 	for i := range rows * vectors {
-		f.op("VMINPS", z(i), z(29), z(i))
+		f.op("VMINPS", z(i), z(31), z(i))
 	}
 	full := "$-1"
 	if vectors == 1 {
@@ -78,6 +88,10 @@ func avx512(f *file, rows, vectors int) {
 				}
 			}
 		}
+		f.op("ADDQ", fmt.Sprintf("$%d", 8*rows), "rowStarts-32(SP)")
+		f.op("ADDQ", fmt.Sprintf("$%d", 8*rows), "outStarts-40(SP)")
+		f.op("DECQ", "tiles-48(SP)")
+		f.op("JNE", tile)
 		f.op("VZEROUPPER")
 		f.op("RET")
 	}
