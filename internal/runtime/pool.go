@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,15 +18,18 @@ type Pool struct {
 	workers []worker
 	spin    time.Duration // for how long a waiting goroutine looks before it sleeps
 
-	// The job at hand. The fields are written before state opens and read by workers that have joined.
+	// The job at hand: written before state opens and read by workers that have joined. What one goroutine writes often has
+	// cache lines of its own: fetching what another has just written takes as long as hundreds of multiply-accumulates.
 	run   func(begin, end, worker int)
-	tasks int
+	least int // how many tasks are taken at once at least
 	grain int
-	next  atomic.Int64 // first task that nobody has taken
+	jobs  atomic.Int64 // how many jobs there have been; a change tells waiting workers that there is one
+	_     line
+	spans []span // by worker: what is left of its part
 
 	// state counts the workers that have joined the job at hand; jobClosed is subtracted from it while none may join.
 	state atomic.Int64
-	jobs  atomic.Int64 // how many jobs there have been; a change tells waiting workers that there is one
+	_     line
 
 	waiting atomic.Bool   // the owner sleeps until the last worker leaves the job
 	done    chan struct{} // and is woken by this
@@ -43,6 +47,9 @@ type worker struct {
 
 const jobClosed = 1 << 32
 
+// line keeps what is before and behind it out of one cache line, or one pair of lines that are fetched together.
+type line [128]byte
+
 // spin is longer than the steps of a run that are not shared, and short beside what a run takes that is worth sharing.
 // Time is told every looks looks, some hundred nanoseconds.
 const (
@@ -52,7 +59,7 @@ const (
 
 // NewPool starts threads−1 goroutines; with the one that calls Do, threads of them compute.
 func NewPool(threads int) *Pool {
-	p := &Pool{workers: make([]worker, max(threads-1, 0)), done: make(chan struct{}, 1)}
+	p := &Pool{workers: make([]worker, max(threads-1, 0)), spans: make([]span, max(threads, 1)), done: make(chan struct{}, 1)}
 	if threads <= runtime.GOMAXPROCS(0) { // else whoever looks out keeps another from working
 		p.spin = spin
 	}
@@ -88,14 +95,16 @@ func (p *Pool) Close() {
 // Do computes tasks 0 … tasks−1, in any order and on any worker, and returns when all are done. run is called with
 // ranges of tasks and the number of the worker, 0 … Threads()−1, by which it finds scratch memory of its own.
 // While there are enough, ranges are whole groups of grain tasks, which are done sooner together.
+//
+// Every goroutine begins with a part of its own, the same of every job: tasks follow each other as they do in memory, so
+// what it reads was mostly written by itself in the job before and is in its cache. Whoever is done with that helps.
 func (p *Pool) Do(tasks, grain int, run func(begin, end, worker int)) {
 	helpers := min(len(p.workers), tasks-1)
 	if helpers <= 0 {
 		run(0, tasks, 0)
 		return
 	}
-	p.run, p.tasks, p.grain = run, tasks, grain
-	p.next.Store(0)
+	p.run, p.grain, p.least = run, grain, divide(p.spans, tasks, helpers+1, grain)
 	p.state.Store(0)
 	p.jobs.Add(1)
 	for i := range p.workers[:helpers] {
@@ -188,48 +197,119 @@ func (p *Pool) join() bool {
 	}
 }
 
-// share takes tasks until none are left.
+// share computes what is left of the worker's own part, then of the others'.
 func (p *Pool) share(worker int) {
 	for {
-		begin := p.next.Load()
-		if begin >= int64(p.tasks) {
+		begin, end := p.spans[worker].takeFirst(p.least, p.grain)
+		if begin == end {
+			break
+		}
+		p.run(begin, end, worker)
+	}
+	for {
+		begin, end := help(p.spans, p.least, p.grain)
+		if begin == end {
 			return
 		}
-		n := claim(p.tasks-int(begin), p.tasks, len(p.workers)+1, p.grain)
-		if p.next.CompareAndSwap(begin, begin+int64(n)) {
-			p.run(int(begin), int(begin)+n, worker)
-		}
+		p.run(begin, end, worker)
 	}
 }
 
-// claim is how many of the tasks that are left a goroutine takes at once: half of its share, so that there are few
-// calls, but ever less, so that nobody is left with much while others have finished; and not so few that the calls
-// themselves cost time. While there is a grain for everybody, it is whole grains.
-func claim(left, tasks, threads, grain int) int {
-	n := min(left, max(1, left/(2*threads), tasks/(32*threads)))
-	if grain > 1 && left >= threads*grain {
+// span is the tasks of a part that nobody has taken: first<<32 | end.
+type span struct {
+	left atomic.Uint64
+	_    line
+}
+
+func (s *span) set(first, end int) { s.left.Store(uint64(first)<<32 | uint64(end)) }
+
+// bounds is the first of the tasks that are left and the end of them.
+func bounds(left uint64) (first, end int) { return int(left >> 32), int(uint32(left)) }
+
+// divide gives each of the first parts goroutines a part of the tasks, whole groups of grain of them if there is one for
+// everybody, and the others none. It returns how many tasks are taken at once at least, so that the calls themselves do
+// not cost time.
+func divide(spans []span, tasks, parts, grain int) (least int) {
+	first := 0
+	for i := range spans {
+		end := tasks
+		if i < parts-1 {
+			end = (i + 1) * tasks / parts
+			if grain > 1 && tasks >= 4*parts*grain {
+				end = (end + grain/2) / grain * grain
+			}
+		}
+		spans[i].set(first, end)
+		first = end
+	}
+	return max(1, tasks/(32*parts))
+}
+
+// claim is how many of the tasks that are left of a part are taken at once: half, so that there are few calls, but ever
+// less, so that nobody is left with much while others have finished. It is whole grains while there are two.
+func claim(left, least, grain int) int {
+	n := min(left, max(left/2, least))
+	if grain > 1 && left >= 2*grain {
 		n = max(n/grain, 1) * grain
 	}
 	return n
 }
 
+// takeFirst takes tasks from the front; none if none are left.
+func (s *span) takeFirst(least, grain int) (begin, end int) {
+	for {
+		left := s.left.Load()
+		first, last := bounds(left)
+		if first == last {
+			return 0, 0
+		}
+		begin, end = first, first+claim(last-first, least, grain)
+		if s.left.CompareAndSwap(left, uint64(end)<<32|uint64(last)) {
+			return begin, end
+		}
+	}
+}
+
+// help takes tasks from the end of the part of which most is left; none if nothing is left of any.
+func help(spans []span, least, grain int) (begin, end int) {
+	for {
+		var most *span
+		var left uint64
+		first, last := 0, 0
+		for i := range spans {
+			l := spans[i].left.Load()
+			if f, e := bounds(l); e-f > last-first {
+				most, left, first, last = &spans[i], l, f, e
+			}
+		}
+		if most == nil {
+			return 0, 0
+		}
+		begin, end = last-claim(last-first, least, grain), last
+		if most.left.CompareAndSwap(left, uint64(first)<<32|uint64(begin)) {
+			return begin, end
+		}
+	}
+}
+
 // busiest is the most tasks of one goroutine if every task takes the same time and whoever is idle claims next.
 func busiest(tasks, threads, grain int) int {
-	load := make([]int, threads)
-	for begin := 0; begin < tasks; {
+	spans, load := make([]span, threads), make([]int, threads)
+	least := divide(spans, tasks, threads, grain)
+	for {
 		idle := 0
 		for i, n := range load {
 			if n < load[idle] {
 				idle = i
 			}
 		}
-		n := claim(tasks-begin, tasks, threads, grain)
-		load[idle] += n
-		begin += n
+		begin, end := spans[idle].takeFirst(least, grain)
+		if begin == end {
+			begin, end = help(spans, least, grain)
+		}
+		if begin == end {
+			return slices.Max(load)
+		}
+		load[idle] += end - begin
 	}
-	most := 0
-	for _, n := range load {
-		most = max(most, n)
-	}
-	return most
 }
