@@ -94,8 +94,7 @@ func (c *planning) binaryByRow(f kernel.BinaryOp, shape kernel.Broadcast, signed
 		emitBinary[byte](c, "product_int8", k, y, a, b)
 		return
 	}
-	k := &kernel.SumInt8{Shape: shape, Sum: n.Arithmetic.Sum(f == kernel.Sub, codesA, codesB, codesY), SignedA: signedA, SignedB: signedB,
-		Vector: c.program.vector}
+	k := kernel.NewSumInt8(shape, n.Arithmetic.Sum(f == kernel.Sub, codesA, codesB, codesY), signedA, signedB, c.program.vector)
 	emitBinary[byte](c, "sum_int8", k, y, a, b)
 }
 

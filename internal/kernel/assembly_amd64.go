@@ -12,13 +12,13 @@ import (
 func gemmInt8Assembly() []gemmInt8Row {
 	return []gemmInt8Row{
 		{Name: "qx8s8_gemm_32x32c64__amx", Tier: cpu.AMX, MR: 12, NR: 32, KR: 4,
-			Words: func(depth int) int { return 4 * depth }, Pack: pack32c4, tile: tileAVX512VNNI, requantizes: true, masks: true, gemv: true, amx: amxAssembly},
+			Words: func(depth int) int { return 4 * depth }, Pack: pack32c4, tile: tileAVX512VNNI, requantizes: true, masks: true, joins: true, gemv: true, amx: amxAssembly},
 		{Name: "qu8s8_gemm_12x32c4__avx512vnni", Tier: cpu.AVX512VNNI, MR: 12, NR: 32, KR: 4,
-			Words: func(depth int) int { return 4 * depth }, Pack: pack32c4, tile: tileAVX512VNNI, requantizes: true, masks: true, gemv: true},
+			Words: func(depth int) int { return 4 * depth }, Pack: pack32c4, tile: tileAVX512VNNI, requantizes: true, masks: true, joins: true, gemv: true},
 		{Name: "qu8s8_gemm_6x16c4__avxvnni", Tier: cpu.AVXVNNI, MR: 6, NR: 16, KR: 4,
-			Words: func(depth int) int { return 2 * depth }, Pack: pack16c4, tile: tileAVXVNNI, requantizes: true},
+			Words: func(depth int) int { return 2 * depth }, Pack: pack16c4, tile: tileAVXVNNI, requantizes: true, joins: true},
 		{Name: "qu8s8_gemm_3x16c4__avx2", Tier: cpu.AVX2, MR: 3, NR: 16, KR: 4,
-			Words: func(depth int) int { return 4 * depth }, Pack: pack16c4Wide, tile: tileAVX2, requantizes: true},
+			Words: func(depth int) int { return 4 * depth }, Pack: pack16c4Wide, tile: tileAVX2, requantizes: true, joins: true},
 	}
 }
 

@@ -171,9 +171,6 @@ func (k *BinaryInt8) Units() int { return k.shape.chunks }
 func (k *BinaryInt8) Run(out, a, b []byte, start, end int) {
 	var left, right expander[byte]
 	stepA, stepB := k.shape.a[k.shape.rank-1], k.shape.b[k.shape.rank-1]
-	low, high := int64(k.lowest-k.zeroPoint), int64(k.highest-k.zeroPoint)
-	flipA, zeroA := unsigned(k.signedA, k.zeroA)
-	flipB, zeroB := unsigned(k.signedB, k.zeroB)
 	all := k.shape.from(start, end)
 	for {
 		l, count, lineA, lineB, ok := all.nextLines()
@@ -188,26 +185,38 @@ func (k *BinaryInt8) Run(out, a, b []byte, start, end int) {
 			n := min(most, l.n-i)
 			y := out[l.out+i:][:n*count]
 			u, v := left.take(a, l.a+i*stepA, stepA, lineA, n, count), right.take(b, l.b+i*stepB, stepB, lineB, n, count)
-			done := k.vector(y, u, v)
-			y, u, v = y[done:], u[done:], v[done:]
-			if k.extreme {
-				for j := range y {
-					x := k.termA[u[j]] + k.termB[v[j]]
-					if k.multiply {
-						x = float32((int32(u[j]^flipA)-zeroA)*(int32(v[j]^flipB)-zeroB)) * k.multiplier
-					}
-					y[j] = byte(numeric.Saturate(x, k.zeroPoint, k.lowest, k.highest))
-				}
-			} else if k.multiply {
-				for j := range y {
-					product := (int32(u[j]^flipA) - zeroA) * (int32(v[j]^flipB) - zeroB)
-					y[j] = saturateModerate(float32(product)*k.multiplier, low, high, k.zeroPoint)
-				}
-			} else {
-				for j := range y {
-					y[j] = saturateModerate(k.termA[u[j]]+k.termB[v[j]], low, high, k.zeroPoint)
-				}
+			k.codes(y, u, v)
+		}
+	}
+}
+
+// codes computes as many elements as y has, which may be a or b.
+func (k *BinaryInt8) codes(y, a, b []byte) {
+	done := k.vector(y, a, b)
+	y, a, b = y[done:], a[done:], b[done:]
+	if len(y) == 0 {
+		return
+	}
+	low, high := int64(k.lowest-k.zeroPoint), int64(k.highest-k.zeroPoint)
+	flipA, zeroA := unsigned(k.signedA, k.zeroA)
+	flipB, zeroB := unsigned(k.signedB, k.zeroB)
+	switch {
+	case k.extreme:
+		for j := range y {
+			x := k.termA[a[j]] + k.termB[b[j]]
+			if k.multiply {
+				x = float32((int32(a[j]^flipA)-zeroA)*(int32(b[j]^flipB)-zeroB)) * k.multiplier
 			}
+			y[j] = byte(numeric.Saturate(x, k.zeroPoint, k.lowest, k.highest))
+		}
+	case k.multiply:
+		for j := range y {
+			product := (int32(a[j]^flipA) - zeroA) * (int32(b[j]^flipB) - zeroB)
+			y[j] = saturateModerate(float32(product)*k.multiplier, low, high, k.zeroPoint)
+		}
+	default:
+		for j := range y {
+			y[j] = saturateModerate(k.termA[a[j]]+k.termB[b[j]], low, high, k.zeroPoint)
 		}
 	}
 }

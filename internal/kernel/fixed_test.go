@@ -126,7 +126,7 @@ func TestSumInt8IsSumCode(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						k := SumInt8{Shape: broadcast, Sum: sum, SignedA: signed, SignedB: signed, Vector: s.Vector()}
+						k := NewSumInt8(broadcast, sum, signed, signed, s.Vector())
 						elements := func(dims []int) int {
 							n := 1
 							for _, d := range dims {
@@ -144,7 +144,7 @@ func TestSumInt8IsSumCode(t *testing.T) {
 						}
 						got, want := make([]byte, n), make([]byte, n)
 						k.Run(got, a, b, 0, k.Units())
-						runCodes(&k.Shape, signed, signed, sum.Code, want, a, b, 0, k.Units())
+						runCodes(&broadcast, signed, signed, sum.Code, want, a, b, 0, k.Units())
 						for i := range want {
 							if got[i] != want[i] {
 								t.Fatalf("%v, subtract %v: element %d of %v is %d, want %d", row, subtract, i, shape, int8(got[i]), int8(want[i]))

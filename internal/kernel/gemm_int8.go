@@ -21,6 +21,8 @@ type gemmInt8Row struct {
 	both   bool // the tile multiplies either; tileInt8 says which
 	// requantizes says that the tile can turn its sums into codes; masks, also where there are fewer columns than NR.
 	requantizes, masks bool
+	// joins says that it can add residuals to them.
+	joins bool
 	// gemv says that there is a kernel for single rows.
 	gemv bool
 	// amx is what makes products which fitsAMX, if anything does; the tile is for the others.
@@ -54,6 +56,17 @@ type tileInt8 struct {
 	greatest   byte      // the highest
 	zeroPoint  int16     // shifted
 	mask       uint32    // a bit for each column
+
+	// residual, if it is set, is codes that are added to the codes that sums become: row i's begin at
+	// residual[residualStarts[i]:]. Then high and low are the limits of the product's own codes, less their zero point;
+	// shift, least, greatest and zeroPoint are those of the codes that go to out, and sumHigh is their high.
+	residual             []byte
+	residualStarts       []int
+	low                  int32
+	ratio, residualRatio float32 // of the scales of the product's codes and of residual to that of out
+	residualFlip         uint32  // makes a residual code u8, by exclusive or
+	residualZero         int32   // its zero point then
+	sumHigh              float32
 }
 
 func (r *gemmInt8Row) needs() cpu.Tier { return r.Tier }
@@ -174,6 +187,8 @@ type Epilogue struct {
 
 	FloatBias       []float32 // per output channel, or nil
 	Least, Greatest float32   // -Inf and +Inf for no limit
+
+	Residual *Residual // codes that are added to the codes, or nil; of GemmInt8 and ConvInt8
 }
 
 // Destination is where an integer kernel writes; exactly one field is set.
@@ -211,7 +226,7 @@ func (g *GemmInt8) Scratch() int { p := g.product(); return p.scratch() }
 
 // Run computes the pieces [start, end).
 func (g *GemmInt8) Run(out Destination, in []byte, start, end int, scratch []byte) {
-	if g.Rows == 1 && g.Weights.fitsGemv(&g.Epilogue) {
+	if g.Rows == 1 && g.Epilogue.Residual == nil && g.Weights.fitsGemv(&g.Epilogue) {
 		g.Weights.gemv(out, in, g.Signed, g.ZeroPoint, &g.Epilogue, start, end, scratch)
 		return
 	}
@@ -245,7 +260,7 @@ func (c *ConvInt8) Scratch() int { p := c.product(); return p.scratch() }
 
 // Run computes the pieces [start, end).
 func (c *ConvInt8) Run(out Destination, in []byte, start, end int, scratch []byte) {
-	if c.Window.pixels() == 1 && c.Window.isPointwise() && c.Weights.fitsGemv(&c.Epilogue) {
+	if c.Window.pixels() == 1 && c.Epilogue.Residual == nil && c.Window.isPointwise() && c.Weights.fitsGemv(&c.Epilogue) {
 		c.Weights.gemv(out, in, c.Signed, c.ZeroPoint, &c.Epilogue, start, end, scratch)
 		return
 	}

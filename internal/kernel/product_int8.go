@@ -47,8 +47,12 @@ func (p *productInt8) sums() int {
 
 func (p *productInt8) scratch() int {
 	row, rows := p.weights.row, p.feed.rows()
-	return carved[int32](p.sums()) + 2*carved[int32](row.NR) + carved[float32](row.NR) + carved[int32](rows) +
+	bytes := carved[int32](p.sums()) + 2*carved[int32](row.NR) + carved[float32](row.NR) + carved[int32](rows) +
 		2*carved[int](rows) + carved[int](p.feed.window.KernelHeight) + carved[byte](p.feed.copied())
+	if p.epilogue.Residual != nil {
+		bytes += 2*carved[int](rows) + carved[byte](rows*row.NR) + carved[byte](2*block)
+	}
+	return bytes
 }
 
 func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []byte) {
@@ -65,6 +69,17 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 	copies := carve[byte](&scratch, feed.copied())
 
 	e := p.epilogue
+	residual := e.Residual
+	// Codes to which a residual is added elsewhere than in registers are staged, panel by panel: out may be the residual.
+	var residualStarts, stagedStarts []int
+	var staged, gathered []byte
+	if residual != nil {
+		residualStarts, stagedStarts = carve[int](&scratch, most), carve[int](&scratch, most)
+		staged, gathered = carve[byte](&scratch, most*nr), carve[byte](&scratch, 2*block)
+		for i := range stagedStarts {
+			stagedStarts[i] = i * nr
+		}
+	}
 	requantizes := row.requantizes && out.Codes != nil && e.Requantizer == nil && w.zero == nil &&
 		fitsBytes(e.ZeroPoint, e.Lowest, e.Highest)
 	// What rows contribute where weights have zero points is taken off sums in memory, which are then requantized.
@@ -81,12 +96,9 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 	case !p.signed && signed:
 		t.flip, t.correction = 0x80, t.correction+128
 	}
-	shift := int32(0)
-	if e.Lowest < 0 {
-		shift = 128
-	}
-	t.high, t.shift = float32(e.Highest-e.ZeroPoint), byte(shift)
-	t.least, t.greatest, t.zeroPoint = byte(e.Lowest+shift), byte(e.Highest+shift), int16(e.ZeroPoint+shift)
+	t.high = float32(e.Highest - e.ZeroPoint)
+	t.limit(e.ZeroPoint, e.Lowest, e.Highest)
+	joins := row.joins && (requantizes || afterwards) && residual.join(&t, e)
 	var tiles amxTile
 	if p.amx {
 		tiles.signed, tiles.kernel = p.signed, row.amx
@@ -108,6 +120,9 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 				sumRows(rowSums[:rows], t.a, starts, runs, feed.run, t.flip, signed)
 			}
 			p.place.starts(outStarts[:rows], first, p.outStride)
+			if residual != nil {
+				p.place.starts(residualStarts[:rows], first, residual.Stride)
+			}
 		}
 		previous = b
 		size, larger := evenTiles(rows, mr)
@@ -121,17 +136,26 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 			t.weightSums = columnsOf(weightSums, w.sums, channel, t.columns)
 			t.bias = columnsOf(bias, e.Bias, channel, t.columns)
 			codes := requantizes && (row.masks || t.columns == nr)
-			t.out = nil
+			t.out, t.residual = nil, nil
 			finishes := afterwards && (row.masks || t.columns == nr)
 			if codes || finishes {
 				t.multiplier = columnsOf(multiplier, e.Multiplier, channel, t.columns)
 			}
+			// to and toStarts is where the panel's results go, from the element at on.
+			to, toStarts, at := out, outStarts, channel
+			switch {
+			case residual == nil:
+			case joins && (codes || finishes):
+				t.residual = residual.Operand[channel : residualStarts[rows-1]+channel+t.columns]
+			default:
+				to, toStarts, at = Destination{Codes: staged}, stagedStarts, 0
+			}
 			if codes {
-				t.out = out.Codes[channel : outStarts[rows-1]+channel+t.columns]
+				t.out = to.Codes[at : toStarts[rows-1]+at+t.columns]
 			}
 			if isFixed {
 				fixed.of(e.Fixed, channel, t.columns)
-				fixed.out = out.Codes[channel : outStarts[rows-1]+channel+t.columns]
+				fixed.out = to.Codes[at : toStarts[rows-1]+at+t.columns]
 				if w.zero != nil {
 					fixed.weightZero = w.zero[channel:][:t.columns]
 				}
@@ -145,7 +169,10 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 				if tile < larger {
 					t.rows++
 				}
-				t.rowStarts, t.outStarts = starts[i:], outStarts[i:]
+				t.rowStarts, t.outStarts = starts[i:], toStarts[i:]
+				if residual != nil {
+					t.residualStarts = residualStarts[i:]
+				}
 				if p.amx {
 					t.acc = acc[i*nr:]
 					row.finish(&t)
@@ -163,7 +190,7 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 				if finishes {
 					last := t
 					last.bias, last.correction = zeroSums[:nr], 0
-					last.out = out.Codes[channel : outStarts[rows-1]+channel+t.columns]
+					last.out = to.Codes[at : toStarts[rows-1]+at+t.columns]
 					for r := range t.rows {
 						subtract(t.acc[r*nr:][:t.columns], w.zero[channel:], rowSums[i+r])
 					}
@@ -177,8 +204,11 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 							sums[j] -= w.zero[channel+j] * rowSums[i+r]
 						}
 					}
-					e.apply(out, outStarts[i+r]+channel, channel, sums)
+					e.apply(to, toStarts[i+r]+at, channel, sums)
 				}
+			}
+			if residual != nil && t.residual == nil {
+				residual.add(out.Codes, outStarts[:rows], staged, nr, residualStarts, channel, t.columns, gathered)
 			}
 		}
 	}

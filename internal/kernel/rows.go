@@ -33,93 +33,113 @@ func requantizeBy(dst []byte, sums []int32, by []numeric.Requantizer, zeroPoint,
 // SumInt8 is Add or Sub of codes in any row of the arithmetics: numeric.Sum. Its pieces are runs of output elements.
 // The output may be the same memory as an operand of the output's shape.
 type SumInt8 struct {
-	Shape            Broadcast
-	Sum              numeric.Sum
-	SignedA, SignedB bool
-	Vector           Vector // the zero one is plain Go
+	shape            Broadcast
+	sum              numeric.Sum
+	signedA, signedB bool
+	vector           Vector
+	y                numeric.Codes
+
+	// Where the row adds in fixed point: the terms, by stored byte, and what makes codes of their sums.
+	fixed          bool
+	fixedA, fixedB [256]int32
+	tile           fixedTile
+
+	// Where it adds reals.
+	real         bool
+	realA, realB [256]float32
+}
+
+// A tile of sums in fixed point is as many rows, for each of which it has a place to go, of one vector.
+const fixedSumWidth, fixedSumRows = 16, 32
+
+// NewSumInt8 prepares a sum. The zero Vector is plain Go.
+func NewSumInt8(shape Broadcast, sum numeric.Sum, signedA, signedB bool, vector Vector) *SumInt8 {
+	k := &SumInt8{shape: shape, sum: sum, signedA: signedA, signedB: signedB, vector: vector}
+	if m, y, ok := k.sum.FixedTerms(&k.fixedA, &k.fixedB, signedA, signedB); ok && vector.kernel != vectorNone && m.Shift <= 0 &&
+		fitsBytes(y.ZeroPoint, y.Lowest, y.Highest) {
+		k.fixed = true
+		k.tile = fixedTile{stride: fixedSumWidth, q31: make([]int32, fixedSumWidth), shift: make([]int32, fixedSumWidth),
+			away: make([]int32, fixedSumWidth), outStarts: make([]int, fixedSumRows),
+			low: y.Lowest - y.ZeroPoint, high: y.Highest - y.ZeroPoint, zeroPoint: y.ZeroPoint, kernel: vector.kernel}
+		fill(k.tile.q31, m.Q31)
+		fill(k.tile.shift, int32(-m.Shift))
+		if m.Shift < 0 {
+			fill(k.tile.away, -1)
+		}
+		for i := range k.tile.outStarts {
+			k.tile.outStarts[i] = i * fixedSumWidth
+		}
+	}
+	k.y, k.real = k.sum.RealTerms(&k.realA, &k.realB, signedA, signedB)
+	return k
 }
 
 // Units is how many pieces the work has.
-func (k *SumInt8) Units() int { return k.Shape.chunks }
+func (k *SumInt8) Units() int { return k.shape.chunks }
 
 // Run computes the pieces [start, end).
 func (k *SumInt8) Run(out, a, b []byte, start, end int) {
-	if k.runFixed(out, a, b, start, end) || k.runReals(out, a, b, start, end) {
-		return
+	var left, right expander[byte]
+	stepA, stepB := k.shape.a[k.shape.rank-1], k.shape.b[k.shape.rank-1]
+	all := k.shape.from(start, end)
+	for {
+		l, count, lineA, lineB, ok := all.nextLines()
+		if !ok {
+			return
+		}
+		most := l.n
+		if stepA != 1 || stepB != 1 {
+			most = block
+		}
+		for i := 0; i < l.n; i += most {
+			n := min(most, l.n-i)
+			u, v := left.take(a, l.a+i*stepA, stepA, lineA, n, count), right.take(b, l.b+i*stepB, stepB, lineB, n, count)
+			k.codes(out[l.out+i:][:n*count], u, v)
+		}
 	}
-	runCodes(&k.Shape, k.SignedA, k.SignedB, k.Sum.Code, out, a, b, start, end)
 }
 
-// runFixed is Run by fixed-point tiles; it does nothing and reports false where there are none.
-func (k *SumInt8) runFixed(out, a, b []byte, start, end int) bool {
-	if k.Vector.kernel == vectorNone {
-		return false
-	}
-	var termsA, termsB [256]int32
-	m, y, ok := k.Sum.FixedTerms(&termsA, &termsB, k.SignedA, k.SignedB)
-	if !ok || m.Shift > 0 || !fitsBytes(y.ZeroPoint, y.Lowest, y.Highest) {
-		return false
-	}
-	const width, most = 16, 32
-	var sums [most * width]int32
-	var q31, shift, away [width]int32
-	fill(q31[:], m.Q31)
-	fill(shift[:], int32(-m.Shift))
-	if m.Shift < 0 {
-		fill(away[:], -1)
-	}
-	var starts [most]int
-	for i := range starts {
-		starts[i] = i * width
-	}
-	t := fixedTile{stride: width, q31: q31[:], shift: shift[:], away: away[:], outStarts: starts[:],
-		low: y.Lowest - y.ZeroPoint, high: y.Highest - y.ZeroPoint, zeroPoint: y.ZeroPoint, kernel: k.Vector.kernel}
-	stepA, stepB := k.Shape.a[k.Shape.rank-1], k.Shape.b[k.Shape.rank-1]
-	all := k.Shape.from(start, end)
-	for l, ok := all.next(); ok; l, ok = all.next() {
-		for first := 0; first < l.n; first += len(sums) {
-			n := min(len(sums), l.n-first)
-			for i := range n {
-				sums[i] = termsA[a[l.a+(first+i)*stepA]] + termsB[b[l.b+(first+i)*stepB]]
-			}
-			t.sums, t.out, t.columns, t.rows = sums[:], out[l.out+first:][:n], width, n/width
-			if t.rows > 0 {
-				t.run()
-			}
-			if t.columns = n % width; t.columns > 0 {
-				t.sums, t.out, t.rows = sums[n-t.columns:], t.out[n-t.columns:], 1
-				t.run()
-			}
+// codes computes as many elements as y has, which may be a or b.
+func (k *SumInt8) codes(y, a, b []byte) {
+	a, b = a[:len(y)], b[:len(y)]
+	switch {
+	case k.fixed:
+		k.fixedCodes(y, a, b)
+	case k.real:
+		zero, scale, low, high := float32(k.y.ZeroPoint), k.y.Scale, float32(k.y.Lowest), float32(k.y.Highest)
+		for i := range y {
+			y[i] = byte(numeric.HalfAway(zero+(k.realA[a[i]]+k.realB[b[i]])/scale, low, high))
+		}
+	default:
+		flipA, zeroA := unsigned(k.signedA, 0)
+		flipB, zeroB := unsigned(k.signedB, 0)
+		for i := range y {
+			y[i] = byte(k.sum.Code(int32(a[i]^flipA)-zeroA, int32(b[i]^flipB)-zeroB))
 		}
 	}
-	return true
 }
 
-// runReals is Run where the row adds reals, of which there are 256 for each operand; it does nothing and reports false
-// elsewhere.
-func (k *SumInt8) runReals(out, a, b []byte, start, end int) bool {
-	var termsA, termsB [256]float32
-	y, ok := k.Sum.RealTerms(&termsA, &termsB, k.SignedA, k.SignedB)
-	if !ok {
-		return false
-	}
-	zero, scale, low, high := float32(y.ZeroPoint), y.Scale, float32(y.Lowest), float32(y.Highest)
-	stepA, stepB := k.Shape.a[k.Shape.rank-1], k.Shape.b[k.Shape.rank-1]
-	all := k.Shape.from(start, end)
-	for l, ok := all.next(); ok; l, ok = all.next() {
-		to := out[l.out:][:l.n]
-		if stepA == 1 && stepB == 1 {
-			x, y := a[l.a:][:l.n], b[l.b:][:l.n]
-			for i := range to {
-				to[i] = byte(numeric.HalfAway(zero+(termsA[x[i]]+termsB[y[i]])/scale, low, high))
-			}
-			continue
+// fixedCodes is codes by fixed-point tiles.
+func (k *SumInt8) fixedCodes(y, a, b []byte) {
+	const width = fixedSumWidth
+	var sums [fixedSumRows * width]int32
+	t := k.tile
+	for len(y) > 0 {
+		n := min(len(sums), len(y))
+		terms, u, v := sums[:n], a[:n], b[:n]
+		for i := range terms {
+			terms[i] = k.fixedA[u[i]] + k.fixedB[v[i]]
 		}
-		for i := range to {
-			to[i] = byte(numeric.HalfAway(zero+(termsA[a[l.a+i*stepA]]+termsB[b[l.b+i*stepB]])/scale, low, high))
+		t.sums, t.out, t.columns, t.rows = sums[:], y[:n], width, n/width
+		if t.rows > 0 {
+			t.run()
 		}
+		if t.columns = n % width; t.columns > 0 {
+			t.sums, t.out, t.rows = sums[n-t.columns:], t.out[n-t.columns:], 1
+			t.run()
+		}
+		y, a, b = y[n:], a[n:], b[n:]
 	}
-	return true
 }
 
 // ProductInt8 is Mul of codes in any row of the arithmetics: numeric.Product. Its pieces are runs of output elements.

@@ -180,6 +180,7 @@ func (f *file) finish256(rows int) {
 		f.op("VMINPS", y(12), y(i), y(i))
 		f.op("VCVTPS2DQ", y(i), y(i))
 	}
+	f.join256(rows)
 	f.comment("four vectors at a time, as with 512 bits")
 	f.op("VPBROADCASTW", field(tileInt8, "zeroPoint", "AX"), y(12))
 	f.op("VPBROADCASTB", field(tileInt8, "least", "AX"), y(13))
@@ -210,4 +211,43 @@ func (f *file) finish256(rows int) {
 	}
 	f.op("VZEROUPPER")
 	f.op("RET")
+}
+
+// join256 is join512 for 2·rows registers.
+func (f *file) join256(rows int) {
+	alone := f.newLabel("alone")
+	f.op("MOVQ", field(tileInt8, "residual", "AX"), "SI")
+	f.op("TESTQ", "SI", "SI")
+	f.op("JEQ", alone)
+	f.op("MOVQ", field(tileInt8, "residualStarts", "AX"), "DX")
+	constant := func(name string, register int) {
+		f.op("VPBROADCASTD", field(tileInt8, name, "AX"), y(register))
+	}
+	constant("low", 12)
+	constant("ratio", 13)
+	for i := range 2 * rows {
+		f.op("VPMAXSD", y(12), y(i), y(i))
+		f.op("VCVTDQ2PS", y(i), y(i))
+		f.op("VMULPS", y(13), y(i), y(i))
+	}
+	constant("residualFlip", 12)
+	constant("residualZero", 13)
+	constant("residualRatio", 14)
+	for i := range 2 * rows {
+		if i%2 == 0 {
+			f.op("MOVQ", at(4*i, "DX"), "DI")
+		}
+		f.op("VPMOVZXBD", fmt.Sprintf("%d(SI)(DI*1)", i%2*8), y(15))
+		f.op("VPXOR", y(12), y(15), y(15))
+		f.op("VPSUBD", y(13), y(15), y(15))
+		f.op("VCVTDQ2PS", y(15), y(15))
+		f.op("VMULPS", y(14), y(15), y(15))
+		f.op("VADDPS", y(15), y(i), y(i))
+	}
+	constant("sumHigh", 12)
+	for i := range 2 * rows {
+		f.op("VMINPS", y(12), y(i), y(i))
+		f.op("VCVTPS2DQ", y(i), y(i))
+	}
+	f.place(alone)
 }

@@ -129,9 +129,6 @@ func finish512(f *file, rows, vectors int) {
 		f.op("VMAXPS", z(29), z(26+v), z(26+v))
 	}
 	f.op("VPBROADCASTD", field(tileInt8, "high", "AX"), z(28))
-	f.op("VPBROADCASTW", field(tileInt8, "zeroPoint", "AX"), z(29))
-	f.op("VPBROADCASTB", field(tileInt8, "least", "AX"), z(30))
-	f.op("VPBROADCASTB", field(tileInt8, "shift", "AX"), z(31))
 	n := rows * vectors
 	each := func(write func(i int)) {
 		for i := range n {
@@ -142,6 +139,10 @@ func finish512(f *file, rows, vectors int) {
 	each(func(i int) { f.op("VMULPS", z(26+i%vectors), z(i), z(i)) })
 	each(func(i int) { f.op("VMINPS", z(28), z(i), z(i)) })
 	each(func(i int) { f.op("VCVTPS2DQ", z(i), z(i)) })
+	join512(f, rows, vectors)
+	f.op("VPBROADCASTW", field(tileInt8, "zeroPoint", "AX"), z(29))
+	f.op("VPBROADCASTB", field(tileInt8, "least", "AX"), z(30))
+	f.op("VPBROADCASTB", field(tileInt8, "shift", "AX"), z(31))
 	f.comment("four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited from below, in order")
 	f.op("VMOVDQU32", "transpose4x4<>(SB)", z(26))
 	quarter := func(i int) string { return z(min(i, n-1)) }
@@ -197,4 +198,38 @@ func finish512(f *file, rows, vectors int) {
 	store(false)
 	f.place(partial)
 	store(true)
+}
+
+// join512 adds residuals, if there are any, to codes less their zero point that are only limited from above, in registers
+// 0 to rows·vectors−1.
+func join512(f *file, rows, vectors int) {
+	alone := f.newLabel("alone")
+	f.op("MOVQ", field(tileInt8, "residual", "AX"), "SI")
+	f.op("TESTQ", "SI", "SI")
+	f.op("JEQ", alone)
+	f.op("MOVQ", field(tileInt8, "residualStarts", "AX"), "DX")
+	for i, name := range []string{"residualZero", "sumHigh"} {
+		f.op("VPBROADCASTD", field(tileInt8, name, "AX"), z(24+i))
+	}
+	for i, name := range []string{"low", "ratio", "residualRatio", "residualFlip"} {
+		f.op("VPBROADCASTD", field(tileInt8, name, "AX"), z(28+i))
+	}
+	for r := range rows {
+		f.op("MOVQ", at(8*r, "DX"), "DI")
+		for v := range vectors {
+			sum, other := z(r*vectors+v), z(26+v)
+			f.op("VPMOVZXBD.Z", fmt.Sprintf("%d(SI)(DI*1)", 16*v), column(v), other)
+			f.op("VPMAXSD", z(28), sum, sum)
+			f.op("VPXORD", z(31), other, other)
+			f.op("VCVTDQ2PS", sum, sum)
+			f.op("VPSUBD", z(24), other, other)
+			f.op("VMULPS", z(29), sum, sum)
+			f.op("VCVTDQ2PS", other, other)
+			f.op("VMULPS", z(30), other, other)
+			f.op("VADDPS", other, sum, sum)
+			f.op("VMINPS", z(25), sum, sum)
+			f.op("VCVTPS2DQ", sum, sum)
+		}
+	}
+	f.place(alone)
 }

@@ -1,0 +1,83 @@
+package kernel
+
+// CodeSum is a sum of two operands of codes, element by element: a *BinaryInt8 of Add or Sub, or a *SumInt8.
+type CodeSum interface {
+	// codes computes as many elements as y has, which may be a or b.
+	codes(y, a, b []byte)
+}
+
+// Residual is codes in memory, one for each code of a product, that are added to it. The sum is that of two operands of
+// codes: the product's are rounded and limited first, as if they went to memory. The output may be the same memory as
+// the residual, if both have the same stride.
+type Residual struct {
+	Sum     CodeSum
+	Second  bool   // the product is operand b of the sum; else it is operand a
+	Operand []byte // the other one
+	Stride  int    // elements from one of its rows or pixels to the next; at least as many as the output has columns
+}
+
+// join says to a tile how to add a residual to codes in registers; it reports false, and does nothing, where that is
+// not for the tiles. The epilogue's codes are some of u8 or s8.
+func (r *Residual) join(t *tileInt8, e *Epilogue) bool {
+	if r == nil {
+		return false
+	}
+	k, ok := r.Sum.(*BinaryInt8)
+	if !ok || k.multiply || k.extreme || !fitsBytes(k.zeroPoint, k.lowest, k.highest) {
+		return false
+	}
+	own, other := Int8Operand{k.signedA, k.zeroA, k.ratioA}, Int8Operand{k.signedB, k.zeroB, k.ratioB}
+	if r.Second {
+		own, other = other, own
+	}
+	// What the product makes must be what the sum reads.
+	if own.ZeroPoint != e.ZeroPoint || own.Signed && e.Highest > 127 || !own.Signed && e.Lowest < 0 ||
+		other.ZeroPoint < -1<<14 || other.ZeroPoint > 1<<14 {
+		return false
+	}
+	t.low, t.ratio, t.residualRatio = e.Lowest-e.ZeroPoint, own.Scale, other.Scale
+	flip, zero := unsigned(other.Signed, other.ZeroPoint)
+	t.residualFlip, t.residualZero = uint32(flip), zero
+	t.sumHigh = float32(k.highest - k.zeroPoint)
+	t.limit(k.zeroPoint, k.lowest, k.highest)
+	return true
+}
+
+// limit sets how codes are written; see fitsBytes.
+func (t *tileInt8) limit(zeroPoint, lowest, highest int32) {
+	shift := int32(0)
+	if lowest < 0 {
+		shift = 128
+	}
+	t.shift, t.least, t.greatest, t.zeroPoint = byte(shift), byte(lowest+shift), byte(highest+shift), int16(zeroPoint+shift)
+}
+
+// add adds the residual to rows of a panel: their codes are in staged, stride apart, and the sums go to out. rows of out
+// and of the residual begin at their starts, and there at channel. gathered is memory of two blocks, which are longer
+// than rows of panels.
+func (r *Residual) add(out []byte, outStarts []int, staged []byte, stride int, residualStarts []int, channel, columns int, gathered []byte) {
+	own, other := gathered[:block], gathered[block:]
+	most := block / columns // rows at a time
+	for first := 0; first < len(outStarts); first += most {
+		n := min(most, len(outStarts)-first)
+		for i := range n {
+			copy(other[i*columns:][:columns], r.Operand[residualStarts[first+i]+channel:][:columns])
+		}
+		codes := staged[first*stride:][:n*stride]
+		if columns < stride {
+			for i := range n {
+				copy(own[i*columns:][:columns], codes[i*stride:][:columns])
+			}
+			codes = own
+		}
+		a, b := codes[:n*columns], other[:n*columns]
+		if r.Second {
+			r.Sum.codes(a, b, a)
+		} else {
+			r.Sum.codes(a, a, b)
+		}
+		for i := range n {
+			copy(out[outStarts[first+i]+channel:][:columns], a[i*columns:])
+		}
+	}
+}
