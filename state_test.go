@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/op"
@@ -223,6 +224,29 @@ func TestVariablesAreWritten(t *testing.T) {
 		again, err := Load(path, LoadOptions{})
 		if err != nil || len(again.States()) != 2 || len(again.Metadata()[MetadataStates]) > 0 {
 			t.Errorf("%s: %v, metadata %v", name, err, again.Metadata())
+		}
+	}
+}
+
+// Names that are no UTF-8, of which JSON and protobuf know nothing, become names that ONNX can have.
+func TestStatesWithNamesThatAreNoText(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("testdata", "state", "counter.tflite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"counter", "first", "value", "handle", "before"} {
+		damaged := bytes.ReplaceAll(data, []byte(name), []byte(name[:len(name)-1]+"\xc3"))
+		m, err := Read(fstest.MapFS{"m": {Data: damaged}}, "m", LoadOptions{})
+		if err != nil || len(m.States()) != 1 || bytes.Equal(damaged, data) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		var file bytes.Buffer
+		if err := m.Write(&file, SaveOptions{}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		again, err := Read(fstest.MapFS{"m": {Data: file.Bytes()}}, "m", LoadOptions{})
+		if err != nil || len(again.States()) != 1 {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

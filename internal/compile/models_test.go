@@ -14,7 +14,6 @@ import (
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/interp"
 	"github.com/octet-nn/octet/internal/op"
-	"github.com/octet-nn/octet/internal/runtime"
 	"github.com/octet-nn/octet/internal/testdata"
 	"github.com/octet-nn/octet/tensor"
 )
@@ -202,35 +201,8 @@ func TestRealModels(t *testing.T) {
 					}
 				}
 			}
-			if !m.references && !m.slow {
-				checkAllocations(t, session, ordered)
-				single, err := Compile(g, Options{Threads: 1})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer single.Close()
-				checkAllocations(t, single, ordered)
-			}
 			t.Run("ONNX Runtime", func(t *testing.T) { compareWithORT(t, path, in, got) })
 		})
-	}
-}
-
-func checkAllocations(t *testing.T, session *runtime.Session, in []*tensor.Tensor) {
-	t.Helper()
-	out := make([]*tensor.Tensor, len(session.Outputs()))
-	run := func() {
-		if err := session.RunInto(t.Context(), in, out, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	run()
-	n := 1.0
-	for try := 0; n > 0 && try < 3; try++ { // the count is of the whole process, the garbage collector's included
-		n = testing.AllocsPerRun(1, run)
-	}
-	if n > 0 {
-		t.Errorf("%v allocations per run", n)
 	}
 }
 

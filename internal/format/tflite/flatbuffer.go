@@ -2,6 +2,7 @@ package tflite
 
 import (
 	"math"
+	"strings"
 
 	"github.com/google/flatbuffers/go"
 
@@ -189,6 +190,7 @@ func (t table) bytes(id int) []byte {
 // maxText bounds names: longer ones are no names.
 const maxText = 1 << 14
 
+// string is a text, which the format says is UTF-8: what is not becomes U+FFFD, so that other formats can have it too.
 func (t table) string(id int) string {
 	b := t.bytes(id)
 	if len(b) > maxText {
@@ -197,7 +199,7 @@ func (t table) string(id int) string {
 	if b == nil || !t.d.spend(t.at, 1+len(b)/8) {
 		return ""
 	}
-	return string(b)
+	return strings.ToValidUTF8(string(b), "\uFFFD")
 }
 
 // list is a vector of entries of some size, each read by one function.
