@@ -13,10 +13,10 @@ import (
 // deferred is the part of a plan that depends on values whose shapes are known only when they have been computed, such as
 // the results of NonZero. It is a program of its own, planned when it is reached, with the same kernels.
 type deferred struct {
-	nodes      []*graph.Node
-	kernels    []prepared
-	takesViews []bool
-	makes      map[*graph.Value]bool
+	nodes   []*graph.Node
+	kernels []prepared
+	traits  []trait
+	makes   map[*graph.Value]bool
 }
 
 // findLate finds the nodes that have to be deferred: they read what has no known shape, or what such nodes make.
@@ -42,7 +42,7 @@ func (l *planner) deferNode(i int, n *graph.Node) {
 		d.makes = map[*graph.Value]bool{}
 	}
 	d.nodes, d.kernels = append(d.nodes, n), append(d.kernels, l.program.kernels[i])
-	d.takesViews = append(d.takesViews, l.program.takesViews[i])
+	d.traits = append(d.traits, l.program.traits[i])
 	for _, v := range n.Outputs {
 		if v != nil && v.Const == nil {
 			d.makes[v] = true
@@ -84,7 +84,7 @@ func (l *planner) planDeferred() error {
 			g.Outputs, out = append(g.Outputs, v), append(out, l.makePlace(v, c.step))
 		}
 	}
-	nested := runtime.NewNested(&program{inputs: g.Inputs, outputs: g.Outputs, graph: g, kernels: d.kernels, takesViews: d.takesViews,
+	nested := runtime.NewNested(&program{inputs: g.Inputs, outputs: g.Outputs, graph: g, kernels: d.kernels, traits: d.traits,
 		vector: l.program.vector, maxBytes: l.program.maxBytes})
 	c.emitCall("deferred", in, out, nested.Run)
 	return nil

@@ -15,7 +15,7 @@ func (c *planning) emit(kernel string, scratch int, bind func(m *runtime.Memory)
 
 // data is the elements of a place in one run's memory: floats, or stored bytes whatever the element type.
 func data[T float32 | byte](m *runtime.Memory, p *place) []T {
-	t := p.tensor(m)
+	t := p.memory(m)
 	if bytes, ok := any(t.Bytes()).([]T); ok {
 		return bytes
 	}

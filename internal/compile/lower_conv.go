@@ -60,6 +60,7 @@ func lowerConvFloat(b *builder, n *graph.Node) (prepared, error) {
 		return nil, err
 	}
 	b.pack(n, 1, 2)
+	b.canPixels(n, o.Layout, readsPixels|writesPixels)
 	packed := kernel.F32Weights{Filter: f, Data: weights}
 	if isDepthwise(f) {
 		depthwise := b.kernels.PackDepthwiseF32(packed)
@@ -136,7 +137,7 @@ func window(s sliding, x, y *place) (w kernel.Window, padBottom, padRight int) {
 		Batch: x.shape[0], Channels: x.shape[last+2],
 		InHeight: 1, OutHeight: 1, KernelHeight: 1, StrideHeight: 1, DilationHeight: 1,
 		InWidth: x.shape[last+1], OutWidth: y.shape[last+1], KernelWidth: s.kernel[last],
-		InStride: x.shape[last+2], OutStride: y.shape[last+2],
+		InStride: x.pixelStride(), OutStride: y.pixelStride(),
 	}
 	w.StrideWidth, w.DilationWidth, w.PadLeft, padRight = s.along(last, w.InWidth, w.OutWidth)
 	if last == 1 {

@@ -79,7 +79,7 @@ func over(w kernel.Window, x, y *place) kernel.Window {
 	if last == 1 {
 		w.InHeight, w.OutHeight = x.shape[1], y.shape[1]
 	}
-	w.InStride, w.OutStride = w.Channels, y.shape[last+2]
+	w.InStride, w.OutStride = x.pixelStride(), y.pixelStride()
 	return w
 }
 
@@ -103,6 +103,7 @@ func lowerConvTransposeFloat(b *builder, n *graph.Node) (prepared, error) {
 		return nil, err
 	}
 	b.pack(n, 1, 2)
+	b.canPixels(n, o.Layout, readsPixels|writesPixels)
 	packed := b.kernels.PackTransposeF32(kernel.F32Weights{Filter: f, Data: weights}, &w)
 	return func(c *planning) error {
 		x, y, finish, err := c.spatial(o.Layout)
@@ -131,6 +132,7 @@ func lowerConvTransposeInteger(b *builder, n *graph.Node) (prepared, error) {
 		return nil, nil
 	}
 	b.pack(n, 1, 2)
+	b.canPixels(n, o.Layout, p.traits())
 	packed := b.kernels.PackTransposeInt8(p.weights, &w)
 	p.weights.Data = nil
 	return func(c *planning) error {

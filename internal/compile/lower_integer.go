@@ -128,6 +128,17 @@ type integerKernel interface {
 	Run(out kernel.Destination, in []byte, start, end int, scratch []byte)
 }
 
+// traits is where the product's kernels read and write.
+func (p *integerProduct) traits() trait {
+	switch {
+	case p.wide != nil:
+		return 0
+	case p.compute == graph.DynamicActivations:
+		return writesPixels // the range of its operand is that of all elements there are
+	}
+	return readsPixels | writesPixels
+}
+
 // emit plans the product of operand 0. make describes it to package kernel, given how its input and result are
 // quantized.
 func (p *integerProduct) emit(c *planning, name string, x, y *place, make func(input kernel.Int8Operand, e kernel.Epilogue) integerKernel) {
@@ -213,6 +224,7 @@ func lowerConvInteger(b *builder, n *graph.Node) (prepared, error) {
 		return nil, nil
 	}
 	b.pack(n, 1, 2)
+	b.canPixels(n, o.Layout, p.traits())
 	if isDepthwise(f) {
 		depthwise := b.kernels.PackDepthwiseInt8(p.weights)
 		p.weights.Data = nil
@@ -268,12 +280,13 @@ func lowerMatrixInteger(b *builder, n *graph.Node) (prepared, error) {
 		return nil, nil
 	}
 	b.pack(n, 1, 2)
+	b.can(n, p.traits())
 	product := b.kernels.PackInt8(p.weights)
 	p.weights.Data = nil
 	return func(c *planning) error {
 		x, y := c.in(0), c.out(0)
 		p.emit(c, "gemm_int8", x, y, func(input kernel.Int8Operand, e kernel.Epilogue) integerKernel {
-			return &kernel.GemmInt8{Weights: product, Rows: y.len() / f.Outputs, InStride: f.Inputs, OutStride: f.Outputs,
+			return &kernel.GemmInt8{Weights: product, Rows: y.len() / f.Outputs, InStride: x.pixelStride(), OutStride: y.pixelStride(),
 				Signed: input.Signed, ZeroPoint: input.ZeroPoint, Epilogue: e}
 		})
 		return nil

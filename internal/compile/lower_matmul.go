@@ -59,10 +59,11 @@ func (b *builder) matrixFloat(n *graph.Node, transposed bool, alpha, beta float3
 	}
 	scale(epilogue.Bias, beta)
 	b.pack(n, 1, 2)
+	b.can(n, readsPixels|writesPixels)
 	product := b.kernels.PackF32(kernel.F32Weights{Filter: f, Data: weights})
 	return func(c *planning) error {
 		x, y := c.in(0), c.out(0)
-		k := &kernel.GemmF32{Weights: product, Rows: y.len() / f.Outputs, InStride: f.Inputs, OutStride: f.Outputs, Epilogue: epilogue}
+		k := &kernel.GemmF32{Weights: product, Rows: y.len() / f.Outputs, InStride: x.pixelStride(), OutStride: y.pixelStride(), Epilogue: epilogue}
 		emitScratched[float32, float32](c, "gemm_f32", k, y, x)
 		return nil
 	}, nil

@@ -45,12 +45,13 @@ func (p pooling) suits(n *graph.Node) bool {
 	return (len(n.Outputs) < 2 || n.Outputs[1] == nil)
 }
 
-func lowerMaxPool(_ *builder, n *graph.Node) (prepared, error) {
+func lowerMaxPool(b *builder, n *graph.Node) (prepared, error) {
 	p := poolingOf(n.Op)
 	if !p.suits(n) {
 		return nil, nil
 	}
 	if isFloat32(n.Input(0)) {
+		b.canPixels(n, p.layout, readsPixels|writesPixels|planarOnly)
 		return func(c *planning) error {
 			if !isPlanar(c.in(0)) {
 				return reference(c)
@@ -67,6 +68,7 @@ func lowerMaxPool(_ *builder, n *graph.Node) (prepared, error) {
 	if !ok || !n.Input(0).Type.Quant.Equal(n.Outputs[0].Type.Quant) || n.Input(0).Type.DType != n.Outputs[0].Type.DType {
 		return nil, nil
 	}
+	b.canPixels(n, p.layout, readsPixels|writesPixels|planarOnly)
 	return func(c *planning) error {
 		if !isPlanar(c.in(0)) {
 			return reference(c)
@@ -80,11 +82,12 @@ func lowerMaxPool(_ *builder, n *graph.Node) (prepared, error) {
 	}, nil
 }
 
-func lowerAveragePoolFloat(_ *builder, n *graph.Node) (prepared, error) {
+func lowerAveragePoolFloat(b *builder, n *graph.Node) (prepared, error) {
 	p := poolingOf(n.Op)
 	if !p.suits(n) || !isFloat32(n.Input(0)) {
 		return nil, nil
 	}
+	b.canPixels(n, p.layout, readsPixels|writesPixels|planarOnly)
 	return func(c *planning) error {
 		if !isPlanar(c.in(0)) {
 			return reference(c)
@@ -98,13 +101,14 @@ func lowerAveragePoolFloat(_ *builder, n *graph.Node) (prepared, error) {
 	}, nil
 }
 
-func lowerAveragePoolInteger(_ *builder, n *graph.Node) (prepared, error) {
+func lowerAveragePoolInteger(b *builder, n *graph.Node) (prepared, error) {
 	p := poolingOf(n.Op)
 	in, ok := codesOf(n.Input(0))
 	out, also := codesOf(n.Outputs[0])
 	if !p.suits(n) || !ok || !also {
 		return nil, nil
 	}
+	b.canPixels(n, p.layout, readsPixels|writesPixels|planarOnly)
 	return func(c *planning) error {
 		if !isPlanar(c.in(0)) {
 			return reference(c)

@@ -17,7 +17,8 @@ import (
 func elementBytes(p *place) (n int, ok bool) { return p.dtype.Bits() / 8, p.dtype.Bits()%8 == 0 }
 
 // lowerView is operators whose result is the bytes of operand 0 under another shape.
-func lowerView(*builder, *graph.Node) (prepared, error) {
+func lowerView(b *builder, n *graph.Node) (prepared, error) {
+	b.can(n, isView)
 	return func(c *planning) error {
 		c.alias()
 		return nil
@@ -81,7 +82,7 @@ func (c *planning) permutedView(x *place, perm []int) bool {
 	}
 	for i, n := range c.graph.Nodes[c.step+1:] {
 		for operand, read := range n.Inputs {
-			if read == v && (!c.program.takesViews[c.step+1+i] || c.late[c.step+1+i] || operand == 0 && perm[len(perm)-1] != len(perm)-1) {
+			if read == v && (c.program.traits[c.step+1+i]&readsViews == 0 || c.late[c.step+1+i] || operand == 0 && perm[len(perm)-1] != len(perm)-1) {
 				return false
 			}
 		}
@@ -219,7 +220,7 @@ func lowerGather(b *builder, n *graph.Node) (prepared, error) {
 	}, nil
 }
 
-// lowerConcat copies each operand to its part of the result.
+// lowerConcat copies each operand to its part of the result, unless it is there already.
 func lowerConcat(_ *builder, n *graph.Node) (prepared, error) {
 	return func(c *planning) error {
 		shape := c.shapeOf(0)
@@ -232,17 +233,15 @@ func lowerConcat(_ *builder, n *graph.Node) (prepared, error) {
 			return reference(c)
 		}
 		y := c.out(0)
-		at := make([]int, len(shape))
+		first := 0
 		for i := range n.Inputs {
 			x := c.in(i)
-			k, err := kernel.NewPart(element, shape, at, x.shape)
-			if err != nil {
-				return err
+			if x.storage != y.storage || x.offset != y.offset+first*element {
+				if err := c.emitCopy(y, x, first); err != nil {
+					return err
+				}
 			}
-			at[axis] += x.shape[axis]
-			if k.Units() > 0 {
-				emitUnary[byte, byte](c, "copy", &k, y, x)
-			}
+			first += x.shape[axis] * y.elementStrides()[axis]
 		}
 		return nil
 	}, nil

@@ -15,7 +15,7 @@ func lowerStackFloat(b *builder, n *graph.Node) (prepared, error) {
 	if !isFloat32(n.Inputs...) {
 		return nil, nil
 	}
-	b.takeViews(n)
+	b.can(n, readsViews)
 	epilogue := kernel.EpilogueF32{}
 	epilogue.Least, epilogue.Greatest = limits(n.Op.(*op.MatMul).Clamp)
 	return func(c *planning) error {
@@ -54,7 +54,7 @@ func lowerStackInteger(b *builder, n *graph.Node) (prepared, error) {
 	if p.input, ok = codesOf(n.Input(0)); !ok || !p.round(n, 1, clamp) {
 		return nil, nil
 	}
-	b.takeViews(n)
+	b.can(n, readsViews)
 	return func(c *planning) error {
 		x, w, y := c.in(0), c.in(1), c.out(0)
 		stack, ok := c.stack(x, w, y)

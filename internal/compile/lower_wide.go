@@ -148,7 +148,7 @@ func emitScratchedWide(c *planning, name string, k interface {
 }
 
 // lowerPoolWide is pools.
-func lowerPoolWide(_ *builder, n *graph.Node) (prepared, error) {
+func lowerPoolWide(b *builder, n *graph.Node) (prepared, error) {
 	p := poolingOf(n.Op)
 	x, y := n.Input(0), n.Outputs[0]
 	if !p.suits(n) || !isWide(x, y) {
@@ -158,6 +158,7 @@ func lowerPoolWide(_ *builder, n *graph.Node) (prepared, error) {
 	if greatest && !x.Type.Quant.Equal(y.Type.Quant) {
 		return nil, nil
 	}
+	b.canPixels(n, p.layout, readsPixels|writesPixels|planarOnly)
 	return func(c *planning) error {
 		if !isPlanar(c.in(0)) {
 			return reference(c)

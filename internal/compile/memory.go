@@ -22,9 +22,10 @@ type storage struct {
 type place struct {
 	dtype    tensor.DType
 	shape    []int
-	strides  []int // elements between neighbours in each dimension; nil if they are packed. See planning.permutedView
+	strides  []int // elements between neighbours in each dimension; nil if they are packed. See planning.permutedView and part
 	constant *tensor.Tensor
 	storage  *storage
+	offset   int // bytes from the beginning of the storage
 	dynamic  int // place among the dynamic tensors, counted from 1
 }
 
@@ -38,17 +39,59 @@ func (p *place) len() int {
 func (p *place) buffer() runtime.Buffer {
 	b := runtime.Buffer{DType: p.dtype, Shape: p.shape, Dynamic: p.dynamic}
 	if p.storage != nil {
-		b.Offset = p.storage.offset
+		b.Offset = p.storage.offset + p.offset
 	}
 	return b
 }
 
-// tensor is a view of the place in one run's memory; it must not be dynamic.
+// elementStrides is the elements between neighbours in each dimension.
+func (p *place) elementStrides() []int {
+	if p.strides != nil {
+		return p.strides
+	}
+	return packedStrides(p.shape)
+}
+
+// pixelStride is how many elements a pixel, all dimensions but the last, is from the next.
+func (p *place) pixelStride() int {
+	stride, ok := pixelStride(p.shape, p.elementStrides())
+	if !ok {
+		panic(fmt.Sprintf("compile: shape %v with strides %v has no pixels", p.shape, p.strides)) // see placing.takesPixels
+	}
+	return stride
+}
+
+// fills reports whether the place is all of its storage.
+func (p *place) fills() bool {
+	return p.strides == nil && p.offset == 0 && p.storage.size == p.dtype.Bytes(p.len())
+}
+
+// tensor is a view of the place in one run's memory; it must not be dynamic, and packed.
 func (p *place) tensor(m *runtime.Memory) *tensor.Tensor {
 	if p.constant != nil {
 		return p.constant
 	}
+	if p.strides != nil {
+		panic(fmt.Sprintf("compile: shape %v with strides %v is no tensor", p.shape, p.strides)) // see planning.packed
+	}
 	return m.Tensor(p.buffer())
+}
+
+// memory is the place in one run's memory, as far as its last element; what is between its elements belongs to others.
+func (p *place) memory(m *runtime.Memory) *tensor.Tensor {
+	if p.strides == nil {
+		return p.tensor(m)
+	}
+	b, n := p.buffer(), 1
+	for i, d := range p.shape {
+		if d == 0 {
+			n = 0
+			break
+		}
+		n += (d - 1) * p.strides[i]
+	}
+	b.Shape = []int{n}
+	return m.Tensor(b)
 }
 
 // view is the elements of a place in one run's memory; nil for a nil place.
@@ -56,7 +99,7 @@ func view[T tensor.Element](m *runtime.Memory, p *place) []T {
 	if p == nil {
 		return nil
 	}
-	return tensor.Values[T](p.tensor(m))
+	return tensor.Values[T](p.memory(m))
 }
 
 // layOut gives every storage its offset, so that no two overlap that are live at the same time, and returns the size

@@ -21,6 +21,8 @@ type planner struct {
 	places   map[*graph.Value]*place
 	storages []*storage
 	late     []bool // by node: it is deferred
+	parts    map[*graph.Value]part
+	wholes   map[*graph.Value]*whole
 	deferred deferred
 }
 
@@ -44,6 +46,7 @@ func (p *program) Plan(shapes [][]int) (*runtime.Plan, error) {
 	}
 	needed := l.live()
 	l.findLate()
+	l.findParts(needed)
 	for _, v := range l.graph.Inputs {
 		plan.Inputs = append(plan.Inputs, runtime.Buffer{})
 		l.makePlace(v, -1)
@@ -290,13 +293,20 @@ func (l *planner) place(v *graph.Value) *place {
 	return p
 }
 
-// makePlace gives a value that step makes a storage of its own or, if its shape is unknown, a dynamic place.
+// makePlace gives a value that step makes a storage of its own, its part of another's or, if its shape is unknown, a
+// dynamic place.
 func (l *planner) makePlace(v *graph.Value, step int) *place {
 	p := &place{dtype: v.Type.DType}
 	shape, ok := v.Type.Shape.Known()
 	if ok && v.Type.DType != tensor.Invalid {
 		p.shape = shape
-		p.storage = l.store(p.dtype.Bytes(p.len()), step, max(step, l.lastUse[v]))
+		if of, ok := l.parts[v]; ok {
+			p.storage, p.offset, p.strides = l.wholeStorage(l.wholes[of.whole], step), p.dtype.Bytes(of.first), of.strides
+		} else if w := l.wholes[v]; w != nil {
+			p.storage = l.wholeStorage(w, step)
+		} else {
+			p.storage = l.store(p.dtype.Bytes(p.len()), step, max(step, l.lastUse[v]))
+		}
 	} else {
 		l.plan.Dynamic++
 		p.dynamic = l.plan.Dynamic

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/kernel"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/internal/runtime"
 	"github.com/octet-nn/octet/tensor"
@@ -63,8 +64,11 @@ func (c *planning) out(i int, replace ...*place) *place {
 	}
 	v := c.node.Outputs[i]
 	shape, ok := v.Type.Shape.Known()
+	if c.isPlaced(v) {
+		return c.makePlace(v, c.step)
+	}
 	for _, p := range replace {
-		if !ok || p == nil || p.storage == nil || p.storage.last != c.step || p.dtype != v.Type.DType || c.readsOtherwise(p) {
+		if !ok || p == nil || p.storage == nil || p.storage.last != c.step || p.dtype != v.Type.DType || !p.fills() || c.readsOtherwise(p) {
 			continue
 		}
 		if q := (&place{dtype: p.dtype, shape: shape, storage: p.storage}); q.len() == p.len() {
@@ -90,7 +94,7 @@ func (c *planning) readsOtherwise(p *place) bool {
 func (c *planning) alias() {
 	p, v := c.in(0), c.node.Outputs[0]
 	shape, _ := v.Type.Shape.Known()
-	q := &place{dtype: v.Type.DType, shape: shape, storage: p.storage}
+	q := &place{dtype: v.Type.DType, shape: shape, storage: p.storage, offset: p.offset}
 	if p.constant != nil {
 		q.constant = p.constant.Reshape(shape...)
 	} else {
@@ -133,15 +137,53 @@ func reference(c *planning) error {
 	c.reference = true
 	in := make([]*place, len(c.node.Inputs))
 	for i := range in {
-		in[i] = c.in(i)
+		p, err := c.packed(c.in(i))
+		if err != nil {
+			return err
+		}
+		in[i] = p
 	}
-	out := make([]*place, len(c.node.Outputs))
+	out, wanted := make([]*place, len(c.node.Outputs)), make([]*place, len(c.node.Outputs))
 	for i := range out {
-		out[i] = c.out(i)
+		wanted[i] = c.out(i)
+		out[i] = wanted[i]
+		if p := out[i]; p != nil && p.strides != nil {
+			out[i] = c.temporary(p.dtype, p.len())
+			out[i].shape = p.shape
+		}
 	}
 	c.emitCall("reference", in, out, func(ctx context.Context, _ *runtime.Memory, operands []*tensor.Tensor) ([]*tensor.Tensor, error) {
 		return op.Evaluate(ctx, c.node, operands)
 	})
+	for i, p := range wanted {
+		if p != out[i] {
+			if err := c.emitCopy(p, out[i], 0); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// packed is a place or, if its elements are not packed, a temporary copy.
+func (c *planning) packed(x *place) (*place, error) {
+	if x == nil || x.strides == nil {
+		return x, nil
+	}
+	y := c.temporary(x.dtype, x.len())
+	y.shape = x.shape
+	return y, c.emitCopy(y, x, 0)
+}
+
+// emitCopy plans a copy of x to the elements of y from first on that its strides lead to.
+func (c *planning) emitCopy(y, x *place, first int) error {
+	k, err := kernel.NewCopy(x.dtype.Bits()/8, x.shape, y.elementStrides(), x.elementStrides(), first, 0)
+	if err != nil {
+		return err
+	}
+	if k.Units() > 0 {
+		emitUnary[byte, byte](c, "copy", &k, y, x)
+	}
 	return nil
 }
 

@@ -21,7 +21,7 @@ type program struct {
 	inputs, outputs []*graph.Value // as declared by the graph that was compiled
 	graph           *graph.Graph   // lowered; owns its constants
 	kernels         []prepared     // by node; nil where only the reference evaluation serves
-	takesViews      []bool         // by node: its kernel reads operands whose elements are not packed
+	traits          []trait        // by node: where its kernel can read and write
 	vector          kernel.Vector  // kernels on elements
 	maxBytes        int
 }
@@ -57,14 +57,14 @@ func newProgram(g *graph.Graph, o Options) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{kernels: kernel.For(tier), packed: map[graph.Use]bool{}, views: map[*graph.Node]bool{}, maxBytes: p.maxBytes, compile: newProgram}
+	b := &builder{kernels: kernel.For(tier), packed: map[graph.Use]bool{}, traits: map[*graph.Node]trait{}, maxBytes: p.maxBytes, compile: newProgram}
 	p.vector = b.kernels.Vector()
 	if p.kernels, err = b.chooseAll(p.graph.Nodes, o.Threads); err != nil {
 		return nil, err
 	}
-	p.takesViews = make([]bool, len(p.graph.Nodes))
+	p.traits = make([]trait, len(p.graph.Nodes))
 	for i, n := range p.graph.Nodes {
-		p.takesViews[i] = b.views[n]
+		p.traits[i] = b.traits[n]
 	}
 	b.own(p.graph)
 	return p, nil
@@ -114,7 +114,7 @@ type builder struct {
 
 	mu     sync.Mutex // of the maps
 	packed map[graph.Use]bool
-	views  map[*graph.Node]bool // see takeViews
+	traits map[*graph.Node]trait
 
 	// For the bodies of nodes: what compiles them, and how many bytes one run may take.
 	compile  func(g *graph.Graph, o Options) (*program, error)
@@ -168,11 +168,29 @@ func (b *builder) pack(n *graph.Node, operands ...int) {
 	}
 }
 
-// takeViews notes that the kernel of node n reads operands whose elements are not packed.
-func (b *builder) takeViews(n *graph.Node) {
+// trait is what the kernel of a node can do besides reading operands and writing results whose elements are packed.
+type trait uint8
+
+const (
+	readsViews   trait = 1 << iota // any operand, in whatever order its elements are
+	readsPixels                    // operand 0, if its pixels or rows (all dimensions but the last) have the same distance
+	writesPixels                   // result 0, likewise
+	planarOnly                     // the latter two where there are one or two spatial dimensions
+	isView                         // result 0 is the bytes of operand 0
+)
+
+// can notes traits of the kernel of node n.
+func (b *builder) can(n *graph.Node, t trait) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.views[n] = true
+	b.traits[n] |= t
+}
+
+// canPixels is can for spatial operators, which read and write other memory than that of values unless channels are last.
+func (b *builder) canPixels(n *graph.Node, l op.Layout, t trait) {
+	if l == op.NHWC {
+		b.can(n, t)
+	}
 }
 
 // own makes the graph independent of the model file: constants that are still read are copied, the others dropped.
