@@ -95,7 +95,7 @@ func (d *DepthwiseInt8) Units() int {
 	if d.hasStrips() {
 		return d.Window.pixels() * (len(d.Weights.strips.groups) - 1)
 	}
-	return d.Window.pixels()
+	return d.Window.pixels() * d.Window.plainBlocks()
 }
 
 // Scratch is how many bytes of scratch Run needs.
@@ -120,23 +120,47 @@ func (d *DepthwiseInt8) Run(out Destination, in []byte, start, end int, scratch 
 		flip, zero = 0x80, zero+128
 	}
 	plane := w.taps() * w.Channels
-	for pixel := start; pixel < end; pixel++ {
+	for start < end {
+		pixel, first, last, next := w.plainPart(start, end)
+		start = next
 		source, n := w.visible(pixel, offsets, taps)
+		acc, channel := acc[:last-first], first*p.multiplier
+		sums := sums[:len(acc)*p.multiplier]
 		if p.multiplier == 1 {
 			sums = acc
 		}
 		for q := range p.multiplier {
 			clear(acc)
-			depthwisePixelInt8(acc, in[source:], flip, zero, offsets[:n], taps[:n], p.weights[q*plane:][:plane])
+			depthwisePixelInt8(acc, in[source+first:], flip, zero, offsets[:n], taps[:n], p.weights[q*plane:][first:plane])
 			if p.multiplier > 1 {
 				spread(sums[q:], acc, p.multiplier)
 			}
 		}
-		for c, b := range d.Epilogue.Bias {
-			sums[c] += b
+		if bias := d.Epilogue.Bias; bias != nil {
+			for c, b := range bias[channel:][:len(sums)] {
+				sums[c] += b
+			}
 		}
-		d.Epilogue.apply(out, pixel*w.OutStride, 0, sums)
+		d.Epilogue.apply(out, pixel*w.OutStride+channel, channel, sums)
 	}
+}
+
+// plainBlocks is how many blocks of channels plain Go divides pixels into: of 7×7 there are too few to share evenly.
+func (w *Window) plainBlocks() int {
+	const enough, channels = 16 * 64, 64
+	if w.pixels() >= enough {
+		return 1
+	}
+	return max(divideUp(w.Channels, channels), 1)
+}
+
+// plainPart is the first pixel of the pieces [start, end), and which of its channels belong to them; next is the piece
+// after these.
+func (w *Window) plainPart(start, end int) (pixel, first, last, next int) {
+	blocks := w.plainBlocks()
+	pixel = start / blocks
+	next = min(end, (pixel+1)*blocks)
+	return pixel, (start - pixel*blocks) * w.Channels / blocks, (next - pixel*blocks) * w.Channels / blocks, next
 }
 
 // spread writes src to every step-th element of dst.
@@ -195,7 +219,7 @@ func (d *DepthwiseF32) Units() int {
 	if d.hasStrips() {
 		return d.Window.pixels() * (len(d.Weights.strips.groups) - 1)
 	}
-	return d.Window.pixels()
+	return d.Window.pixels() * d.Window.plainBlocks()
 }
 
 // Scratch is how many bytes of scratch Run needs.
@@ -216,24 +240,28 @@ func (d *DepthwiseF32) Run(out, in []float32, start, end int, scratch []byte) {
 	offsets := carve[int32](&scratch, w.taps())
 	taps := carve[int32](&scratch, w.taps())
 	plane := w.taps() * w.Channels
-	for pixel := start; pixel < end; pixel++ {
+	for start < end {
+		pixel, first, last, next := w.plainPart(start, end)
+		start = next
 		source, n := w.visible(pixel, offsets, taps)
+		acc, channel := acc[:last-first], first*p.multiplier
+		sums := sums[:len(acc)*p.multiplier]
 		if p.multiplier == 1 {
 			sums = acc
 		}
 		for q := range p.multiplier {
 			clear(acc)
-			for c := range acc {
-				if d.Epilogue.Bias != nil {
-					acc[c] = d.Epilogue.Bias[c*p.multiplier+q]
+			if bias := d.Epilogue.Bias; bias != nil {
+				for c := range acc {
+					acc[c] = bias[channel+c*p.multiplier+q]
 				}
 			}
-			depthwisePixelF32(acc, in[source:], offsets[:n], taps[:n], p.weights[q*plane:][:plane])
+			depthwisePixelF32(acc, in[source+first:], offsets[:n], taps[:n], p.weights[q*plane:][first:plane])
 			if p.multiplier > 1 {
 				spread(sums[q:], acc, p.multiplier)
 			}
 		}
-		d.Epilogue.apply(out[pixel*w.OutStride:][:len(sums)], sums)
+		d.Epilogue.apply(out[pixel*w.OutStride+channel:][:len(sums)], sums)
 	}
 }
 

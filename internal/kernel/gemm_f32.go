@@ -52,9 +52,10 @@ type F32Weights struct {
 type PackedF32 struct {
 	Filter Filter
 
-	row    *gemmF32Row
-	panels []float32
-	words  int // of one panel
+	row      *gemmF32Row
+	panels   []float32
+	words    int // of one panel
+	rowPiece int // see rowPieces; 0 of stacks
 }
 
 // PackF32 packs weights for GemmF32 and ConvF32.
@@ -62,6 +63,7 @@ func (s Set) PackF32(w F32Weights) *PackedF32 {
 	p := &PackedF32{Filter: w.Filter, row: s.gemmF32}
 	p.words = w.depth() * p.row.NR
 	p.panels = make([]float32, w.Groups*p.groupPanels()*p.words)
+	p.rowPiece = rowPiece(w.Outputs, p.row.NR)
 	hugePages(p.panels)
 	p.fill(w)
 	return p
@@ -132,7 +134,7 @@ func (g *GemmF32) Units() int { p := g.product(); return p.units() }
 
 // Grain is how many consecutive pieces, counted from the first, are done sooner together: they read the same weights or
 // the same lines.
-func (g *GemmF32) Grain() int { p := g.product(); s := p.split(); return s.grain() }
+func (g *GemmF32) Grain() int { p := g.product(); return p.grain() }
 
 // Scratch is how many bytes of scratch Run needs.
 func (g *GemmF32) Scratch() int { p := g.product(); return p.scratch() }
@@ -157,7 +159,7 @@ func (c *ConvF32) Units() int { p := c.product(); return p.units() }
 
 // Grain is how many consecutive pieces, counted from the first, are done sooner together: they read the same weights or
 // the same lines.
-func (c *ConvF32) Grain() int { p := c.product(); s := p.split(); return s.grain() }
+func (c *ConvF32) Grain() int { p := c.product(); return p.grain() }
 
 // Scratch is how many bytes of scratch Run needs.
 func (c *ConvF32) Scratch() int { p := c.product(); return p.scratch() }

@@ -98,12 +98,13 @@ func (w *Int8Weights) zeroPoint(channel int) int32 {
 type PackedInt8 struct {
 	Filter Filter
 
-	row    *gemmInt8Row
-	step   int // a line of the window is padded to a multiple of this
-	panels []uint64
-	words  int     // of one panel
-	sums   []int32 // per output channel: the sum of the zero-point-free weights
-	zero   []int32 // per output channel: the zero point of the weights as packed (s8); nil if all are 0
+	row      *gemmInt8Row
+	step     int // a line of the window is padded to a multiple of this
+	panels   []uint64
+	words    int     // of one panel
+	rowPiece int     // see rowPieces
+	sums     []int32 // per output channel: the sum of the zero-point-free weights
+	zero     []int32 // per output channel: the zero point of the weights as packed (s8); nil if all are 0
 }
 
 // PackInt8 packs weights for GemmInt8 and ConvInt8.
@@ -115,6 +116,7 @@ func (s Set) PackInt8(w Int8Weights) *PackedInt8 {
 	depth := w.Height * p.line()
 	p.words = p.row.Words(depth)
 	p.panels = make([]uint64, w.Groups*p.groupPanels()*p.words)
+	p.rowPiece = rowPiece(w.Outputs, p.row.NR)
 	hugePages(p.panels)
 	p.sums = make([]int32, w.Outputs)
 	p.zero = make([]int32, w.Outputs)
@@ -219,7 +221,7 @@ func (g *GemmInt8) Units() int { p := g.product(); return p.units() }
 
 // Grain is how many consecutive pieces, counted from the first, are done sooner together: they read the same weights or
 // the same lines.
-func (g *GemmInt8) Grain() int { p := g.product(); s := p.split(); return s.grain() }
+func (g *GemmInt8) Grain() int { p := g.product(); return p.grain() }
 
 // Scratch is how many bytes of scratch Run needs.
 func (g *GemmInt8) Scratch() int { p := g.product(); return p.scratch() }
@@ -253,7 +255,7 @@ func (c *ConvInt8) Units() int { p := c.product(); return p.units() }
 
 // Grain is how many consecutive pieces, counted from the first, are done sooner together: they read the same weights or
 // the same lines.
-func (c *ConvInt8) Grain() int { p := c.product(); s := p.split(); return s.grain() }
+func (c *ConvInt8) Grain() int { p := c.product(); return p.grain() }
 
 // Scratch is how many bytes of scratch Run needs.
 func (c *ConvInt8) Scratch() int { p := c.product(); return p.scratch() }

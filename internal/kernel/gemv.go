@@ -35,9 +35,10 @@ func (p *PackedInt8) fitsGemv(e *Epilogue) bool {
 		(e.Bias == nil || len(e.Bias) == p.Filter.Outputs)
 }
 
-// gemv is the panels [start, end) of the product of one row. Its pieces and its scratch are those of productInt8.
+// gemv is the pieces [start, end) of the product of one row. Its pieces and its scratch are those of productInt8.
 func (p *PackedInt8) gemv(out Destination, in []byte, signed bool, zeroPoint int32, e *Epilogue, start, end int, scratch []byte) {
-	sums := carve[int32](&scratch, gemvPanels*p.row.NR)
+	nr := p.row.NR
+	sums := carve[int32](&scratch, gemvPanels*nr)
 	zero := carve[int](&scratch, 1)
 	zero[0] = 0
 	line := p.line()
@@ -53,32 +54,38 @@ func (p *PackedInt8) gemv(out Destination, in []byte, signed bool, zeroPoint int
 	requantizes := out.Codes != nil && e.Requantizer == nil && fitsBytes(e.ZeroPoint, e.Lowest, e.Highest)
 	fixed, isFixed := newFixedTile(e, p.row.Tier, out)
 	t.highest, t.oneMultiplier = float32(t.high), len(e.Multiplier) == 1
-	for start < end {
-		n := min(end-start, gemvPanels)
-		channel := start * p.row.NR
-		t.columns = min(n*p.row.NR, p.Filter.Outputs-channel)
-		t.panels = &p.panels[start*p.words]
-		t.weightSums = p.sums[channel:][:t.columns]
-		if e.Bias != nil {
-			t.bias = e.Bias[channel:][:t.columns]
+	pieces := rowPieces{p.Filter.Outputs, p.rowPiece}
+	first, last := pieces.bounds(start, end)
+	for first < last {
+		panel := first / nr
+		channel, skip, columns, half := pieces.part(panel, nr, first, last)
+		t.panels = &p.panels[panel*p.words]
+		if half {
+			t.panels = &p.panels[panel*p.words+vectorColumns/2] // of which a word has two
+		} else if skip == 0 {
+			columns = min(last-channel, gemvPanels*nr)
 		}
-		if requantizes {
-			t.multiplier = channelsOf(e.Multiplier, channel, t.columns)
-			t.out = out.Codes[channel:][:t.columns]
-		} else {
-			t.sums = sums
+		t.columns = columns
+		t.weightSums = p.sums[channel:][:columns]
+		if e.Bias != nil {
+			t.bias = e.Bias[channel:][:columns]
+		}
+		t.sums, t.out = sums, nil
+		if requantizes && skip == 0 {
+			t.multiplier = channelsOf(e.Multiplier, channel, columns)
+			t.sums, t.out = nil, out.Codes[channel:][:columns]
 		}
 		t.run()
 		switch {
-		case requantizes:
-		case isFixed:
-			fixed.of(e.Fixed, channel, t.columns)
+		case requantizes && skip == 0:
+		case isFixed && skip == 0:
+			fixed.of(e.Fixed, channel, columns)
 			fixed.sums, fixed.rows, fixed.outStarts = sums, 1, zero
-			fixed.out = out.Codes[channel:][:t.columns]
+			fixed.out = out.Codes[channel:][:columns]
 			fixed.run()
 		default:
-			e.apply(out, channel, channel, sums[:t.columns])
+			e.apply(out, channel+skip, channel+skip, sums[skip:columns])
 		}
-		start += n
+		first = channel + columns
 	}
 }

@@ -36,9 +36,9 @@ next1:
 	MOVQ gemvInt8_steps(AX), CX
 	XORQ DX, DX
 	SUBQ $1, CX
-	JLT last5
+	JLT last6
 
-step6:
+step7:
 	VPBROADCASTD (SI), Z28
 	VPXORD Z31, Z28, Z28
 	VPDPBUSD 0(R8)(DX*1), Z28, Z0
@@ -52,9 +52,9 @@ step6:
 	ADDQ $4, SI
 	ADDQ $128, DX
 	SUBQ $1, CX
-	JGE step6
+	JGE step7
 
-last5:
+last6:
 	ADDQ R13, R12
 	ADDQ R13, R12
 	ADDQ R13, R12
@@ -64,10 +64,10 @@ last5:
 	MOVQ $-1, DX
 	MOVQ $128, CX
 	SUBQ R14, CX
-	JLE ragged8
+	JLE ragged9
 	SHRQ CX, DX
 
-ragged8:
+ragged9:
 	KMOVW DX, K1
 	SHRQ $16, DX
 	KMOVW DX, K2
@@ -105,7 +105,7 @@ ragged8:
 	VPADDD Z28, Z7, Z7
 	MOVQ gemvInt8_bias(AX), DX
 	TESTQ DX, DX
-	JEQ noBias9
+	JEQ noBias10
 	VMOVDQU32 0(DX)(BX*4), Z28
 	VPADDD Z28, Z0, Z0
 	VMOVDQU32 64(DX)(BX*4), Z28
@@ -123,10 +123,10 @@ ragged8:
 	VMOVDQU32.Z 448(DX)(BX*4), K4, Z28
 	VPADDD Z28, Z7, Z7
 
-noBias9:
+noBias10:
 	MOVQ gemvInt8_out(AX), SI
 	TESTQ SI, SI
-	JNE codes10
+	JNE codes11
 	MOVQ gemvInt8_sums(AX), DX
 	VMOVDQU32 Z0, 0(DX)(BX*4)
 	VMOVDQU32 Z1, 64(DX)(BX*4)
@@ -136,9 +136,9 @@ noBias9:
 	VMOVDQU32 Z5, K2, 320(DX)(BX*4)
 	VMOVDQU32 Z6, K3, 384(DX)(BX*4)
 	VMOVDQU32 Z7, K4, 448(DX)(BX*4)
-	JMP counted11
+	JMP counted12
 
-codes10:
+codes11:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVL $0x7f7fffff, CX
@@ -147,7 +147,7 @@ codes10:
 	VPBROADCASTD CX, Z29
 	MOVQ gemvInt8_multiplier(AX), DX
 	CMPB gemvInt8_oneMultiplier(AX), $0
-	JEQ each12
+	JEQ each13
 	VBROADCASTSS (DX), Z27
 	VCMPPS $7, Z27, Z27, K7
 	VMOVAPS.Z Z27, K7, Z27
@@ -183,9 +183,9 @@ codes10:
 	VMAXPS Z29, Z27, Z27
 	VCVTDQ2PS Z7, Z7
 	VMULPS Z27, Z7, Z7
-	JMP multiplied13
+	JMP multiplied14
 
-each12:
+each13:
 	VMOVDQU32 0(DX)(BX*4), Z27
 	VCMPPS $7, Z27, Z27, K7
 	VMOVAPS.Z Z27, K7, Z27
@@ -243,7 +243,7 @@ each12:
 	VCVTDQ2PS Z7, Z7
 	VMULPS Z27, Z7, Z7
 
-multiplied13:
+multiplied14:
 	VPBROADCASTD gemvInt8_highest(AX), Z27
 	VPBROADCASTD gemvInt8_low(AX), Z28
 	VPBROADCASTD gemvInt8_high(AX), Z29
@@ -297,7 +297,7 @@ multiplied13:
 	VPADDD Z26, Z7, Z7
 	VPMOVDB Z7, K4, 112(SI)(BX*1)
 
-counted11:
+counted12:
 	ADDQ $128, BX
 	SUBQ $128, R14
 	JMP next1
@@ -321,9 +321,9 @@ two2:
 	MOVQ gemvInt8_steps(AX), CX
 	XORQ DX, DX
 	SUBQ $2, CX
-	JLT last14
+	JLT last15
 
-step15:
+step16:
 	VPBROADCASTD (SI), Z28
 	VPXORD Z31, Z28, Z28
 	VPDPBUSD 0(R8)(DX*1), Z28, Z0
@@ -339,11 +339,11 @@ step15:
 	ADDQ $8, SI
 	ADDQ $256, DX
 	SUBQ $2, CX
-	JGE step15
+	JGE step16
 
-last14:
+last15:
 	CMPQ CX, $-1
-	JNE sums16
+	JNE sums17
 	VPBROADCASTD (SI), Z28
 	VPXORD Z31, Z28, Z28
 	VPDPBUSD 0(R8)(DX*1), Z28, Z0
@@ -351,7 +351,7 @@ last14:
 	VPDPBUSD 0(R9)(DX*1), Z28, Z2
 	VPDPBUSD 64(R9)(DX*1), Z28, Z3
 
-sums16:
+sums17:
 	VPADDD Z4, Z0, Z0
 	VPADDD Z5, Z1, Z1
 	VPADDD Z6, Z2, Z2
@@ -363,10 +363,10 @@ sums16:
 	MOVQ $-1, DX
 	MOVQ $64, CX
 	SUBQ R14, CX
-	JLE ragged17
+	JLE ragged18
 	SHRQ CX, DX
 
-ragged17:
+ragged18:
 	SHRQ $32, DX
 	KMOVW DX, K1
 	SHRQ $16, DX
@@ -389,7 +389,7 @@ ragged17:
 	VPADDD Z28, Z3, Z3
 	MOVQ gemvInt8_bias(AX), DX
 	TESTQ DX, DX
-	JEQ noBias18
+	JEQ noBias19
 	VMOVDQU32 0(DX)(BX*4), Z28
 	VPADDD Z28, Z0, Z0
 	VMOVDQU32 64(DX)(BX*4), Z28
@@ -399,18 +399,18 @@ ragged17:
 	VMOVDQU32.Z 192(DX)(BX*4), K2, Z28
 	VPADDD Z28, Z3, Z3
 
-noBias18:
+noBias19:
 	MOVQ gemvInt8_out(AX), SI
 	TESTQ SI, SI
-	JNE codes19
+	JNE codes20
 	MOVQ gemvInt8_sums(AX), DX
 	VMOVDQU32 Z0, 0(DX)(BX*4)
 	VMOVDQU32 Z1, 64(DX)(BX*4)
 	VMOVDQU32 Z2, K1, 128(DX)(BX*4)
 	VMOVDQU32 Z3, K2, 192(DX)(BX*4)
-	JMP counted20
+	JMP counted21
 
-codes19:
+codes20:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVL $0x7f7fffff, CX
@@ -419,7 +419,7 @@ codes19:
 	VPBROADCASTD CX, Z29
 	MOVQ gemvInt8_multiplier(AX), DX
 	CMPB gemvInt8_oneMultiplier(AX), $0
-	JEQ each21
+	JEQ each22
 	VBROADCASTSS (DX), Z27
 	VCMPPS $7, Z27, Z27, K7
 	VMOVAPS.Z Z27, K7, Z27
@@ -439,9 +439,9 @@ codes19:
 	VMAXPS Z29, Z27, Z27
 	VCVTDQ2PS Z3, Z3
 	VMULPS Z27, Z3, Z3
-	JMP multiplied22
+	JMP multiplied23
 
-each21:
+each22:
 	VMOVDQU32 0(DX)(BX*4), Z27
 	VCMPPS $7, Z27, Z27, K7
 	VMOVAPS.Z Z27, K7, Z27
@@ -471,7 +471,7 @@ each21:
 	VCVTDQ2PS Z3, Z3
 	VMULPS Z27, Z3, Z3
 
-multiplied22:
+multiplied23:
 	VPBROADCASTD gemvInt8_highest(AX), Z27
 	VPBROADCASTD gemvInt8_low(AX), Z28
 	VPBROADCASTD gemvInt8_high(AX), Z29
@@ -501,7 +501,7 @@ multiplied22:
 	VPADDD Z26, Z3, Z3
 	VPMOVDB Z3, K2, 48(SI)(BX*1)
 
-counted20:
+counted21:
 	ADDQ $64, BX
 	SUBQ $64, R14
 	JMP done4
@@ -509,6 +509,8 @@ counted20:
 one3:
 	TESTQ R14, R14
 	JLE done4
+	CMPQ R14, $16
+	JLE half5
 
 	// 1 panels
 	VPXORD Z0, Z0, Z0
@@ -520,9 +522,9 @@ one3:
 	MOVQ gemvInt8_steps(AX), CX
 	XORQ DX, DX
 	SUBQ $2, CX
-	JLT last23
+	JLT last24
 
-step24:
+step25:
 	VPBROADCASTD (SI), Z28
 	VPXORD Z31, Z28, Z28
 	VPDPBUSD 0(R8)(DX*1), Z28, Z0
@@ -534,17 +536,17 @@ step24:
 	ADDQ $8, SI
 	ADDQ $256, DX
 	SUBQ $2, CX
-	JGE step24
+	JGE step25
 
-last23:
+last24:
 	CMPQ CX, $-1
-	JNE sums25
+	JNE sums26
 	VPBROADCASTD (SI), Z28
 	VPXORD Z31, Z28, Z28
 	VPDPBUSD 0(R8)(DX*1), Z28, Z0
 	VPDPBUSD 64(R8)(DX*1), Z28, Z1
 
-sums25:
+sums26:
 	VPADDD Z2, Z0, Z0
 	VPADDD Z3, Z1, Z1
 	ADDQ R13, R12
@@ -553,10 +555,10 @@ sums25:
 	MOVQ $-1, DX
 	MOVQ $64, CX
 	SUBQ R14, CX
-	JLE ragged26
+	JLE ragged27
 	SHRQ CX, DX
 
-ragged26:
+ragged27:
 	KMOVW DX, K1
 	SHRQ $16, DX
 	KMOVW DX, K2
@@ -572,22 +574,22 @@ ragged26:
 	VPADDD Z28, Z1, Z1
 	MOVQ gemvInt8_bias(AX), DX
 	TESTQ DX, DX
-	JEQ noBias27
+	JEQ noBias28
 	VMOVDQU32.Z 0(DX)(BX*4), K1, Z28
 	VPADDD Z28, Z0, Z0
 	VMOVDQU32.Z 64(DX)(BX*4), K2, Z28
 	VPADDD Z28, Z1, Z1
 
-noBias27:
+noBias28:
 	MOVQ gemvInt8_out(AX), SI
 	TESTQ SI, SI
-	JNE codes28
+	JNE codes29
 	MOVQ gemvInt8_sums(AX), DX
 	VMOVDQU32 Z0, K1, 0(DX)(BX*4)
 	VMOVDQU32 Z1, K2, 64(DX)(BX*4)
-	JMP counted29
+	JMP counted30
 
-codes28:
+codes29:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVL $0x7f7fffff, CX
@@ -596,7 +598,7 @@ codes28:
 	VPBROADCASTD CX, Z29
 	MOVQ gemvInt8_multiplier(AX), DX
 	CMPB gemvInt8_oneMultiplier(AX), $0
-	JEQ each30
+	JEQ each31
 	VBROADCASTSS (DX), Z27
 	VCMPPS $7, Z27, Z27, K7
 	VMOVAPS.Z Z27, K7, Z27
@@ -608,9 +610,9 @@ codes28:
 	VMAXPS Z29, Z27, Z27
 	VCVTDQ2PS Z1, Z1
 	VMULPS Z27, Z1, Z1
-	JMP multiplied31
+	JMP multiplied32
 
-each30:
+each31:
 	VMOVDQU32.Z 0(DX)(BX*4), K1, Z27
 	VCMPPS $7, Z27, Z27, K7
 	VMOVAPS.Z Z27, K7, Z27
@@ -626,7 +628,7 @@ each30:
 	VCVTDQ2PS Z1, Z1
 	VMULPS Z27, Z1, Z1
 
-multiplied31:
+multiplied32:
 	VPBROADCASTD gemvInt8_highest(AX), Z27
 	VPBROADCASTD gemvInt8_low(AX), Z28
 	VPBROADCASTD gemvInt8_high(AX), Z29
@@ -644,9 +646,118 @@ multiplied31:
 	VPADDD Z26, Z1, Z1
 	VPMOVDB Z1, K2, 16(SI)(BX*1)
 
-counted29:
+counted30:
 	ADDQ $32, BX
 	SUBQ $32, R14
+	JMP done4
+
+half5:
+
+	// 0 panels
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	MOVQ R12, R8
+	MOVQ gemvInt8_a(AX), SI
+	MOVQ gemvInt8_steps(AX), CX
+	XORQ DX, DX
+	SUBQ $2, CX
+	JLT last33
+
+step34:
+	VPBROADCASTD (SI), Z28
+	VPXORD Z31, Z28, Z28
+	VPDPBUSD 0(R8)(DX*1), Z28, Z0
+	VPBROADCASTD 4(SI), Z29
+	VPXORD Z31, Z29, Z29
+	VPDPBUSD 128(R8)(DX*1), Z29, Z1
+	ADDQ $8, SI
+	ADDQ $256, DX
+	SUBQ $2, CX
+	JGE step34
+
+last33:
+	CMPQ CX, $-1
+	JNE sums35
+	VPBROADCASTD (SI), Z28
+	VPXORD Z31, Z28, Z28
+	VPDPBUSD 0(R8)(DX*1), Z28, Z0
+
+sums35:
+	VPADDD Z1, Z0, Z0
+
+	// the columns of the vectors that may be ragged
+	MOVQ $-1, DX
+	MOVQ $64, CX
+	SUBQ R14, CX
+	JLE ragged36
+	SHRQ CX, DX
+
+ragged36:
+	KMOVW DX, K1
+	SHRQ $16, DX
+
+	// bias − zero point·Σ weights
+	MOVQ gemvInt8_weightSums(AX), DX
+	VMOVDQU32.Z 0(DX)(BX*4), K1, Z28
+	VPMULLD Z30, Z28, Z28
+	VPADDD Z28, Z0, Z0
+	MOVQ gemvInt8_bias(AX), DX
+	TESTQ DX, DX
+	JEQ noBias37
+	VMOVDQU32.Z 0(DX)(BX*4), K1, Z28
+	VPADDD Z28, Z0, Z0
+
+noBias37:
+	MOVQ gemvInt8_out(AX), SI
+	TESTQ SI, SI
+	JNE codes38
+	MOVQ gemvInt8_sums(AX), DX
+	VMOVDQU32 Z0, K1, 0(DX)(BX*4)
+	JMP counted39
+
+codes38:
+
+	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
+	MOVL $0x7f7fffff, CX
+	VPBROADCASTD CX, Z28
+	MOVL $0xff7fffff, CX
+	VPBROADCASTD CX, Z29
+	MOVQ gemvInt8_multiplier(AX), DX
+	CMPB gemvInt8_oneMultiplier(AX), $0
+	JEQ each40
+	VBROADCASTSS (DX), Z27
+	VCMPPS $7, Z27, Z27, K7
+	VMOVAPS.Z Z27, K7, Z27
+	VMINPS Z28, Z27, Z27
+	VMAXPS Z29, Z27, Z27
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z27, Z0, Z0
+	JMP multiplied41
+
+each40:
+	VMOVDQU32.Z 0(DX)(BX*4), K1, Z27
+	VCMPPS $7, Z27, Z27, K7
+	VMOVAPS.Z Z27, K7, Z27
+	VMINPS Z28, Z27, Z27
+	VMAXPS Z29, Z27, Z27
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z27, Z0, Z0
+
+multiplied41:
+	VPBROADCASTD gemvInt8_highest(AX), Z27
+	VPBROADCASTD gemvInt8_low(AX), Z28
+	VPBROADCASTD gemvInt8_high(AX), Z29
+	VPBROADCASTD gemvInt8_zeroPoint(AX), Z26
+	VMINPS Z27, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VPMAXSD Z28, Z0, Z0
+	VPMINSD Z29, Z0, Z0
+	VPADDD Z26, Z0, Z0
+	VPMOVDB Z0, K1, 0(SI)(BX*1)
+
+counted39:
+	ADDQ $0, BX
+	SUBQ $0, R14
 	JMP done4
 
 done4:

@@ -19,7 +19,11 @@ func TestSingleRows(t *testing.T) {
 		r := random(11)
 		for _, k := range []int{1, 3, 4, 5, 7, 8, 9, 12, 63, 64, 65, 127, 640, 257} {
 			t.Run(fmt.Sprint(k), func(t *testing.T) {
+				columns := []int{300, 1000, 1280} // pieces of 4, 16 and 4 columns
 				for n := 1; n <= 165; n += 1 + r.IntN(5) {
+					columns = append(columns, n)
+				}
+				for _, n := range columns {
 					w := Int8Weights{Filter: Matrix(k, n, r.IntN(2) == 0), Data: randomCodes(r, k*n), Signed: true}
 					for style := range 6 {
 						e := Epilogue{Multiplier: make([]float32, n), Least: float32(math.Inf(-1)), Greatest: float32(math.Inf(1))}
@@ -82,6 +86,48 @@ func compare[T byte | int32](t *testing.T, where string, reference, g GemmInt8, 
 		}
 		if !slices.Equal(got, want) {
 			t.Fatalf("%s: %v, want %v", where, got, want)
+		}
+	}
+}
+
+// A single row of floats gives the same bits however it is cut, weights of codes with zero points the same codes.
+func TestPiecesOfSingleRows(t *testing.T) {
+	r := random(13)
+	forEachTier(t, func(t *testing.T, s Set) {
+		for _, n := range []int{1, 31, 300, 1000, 1001, 1280} {
+			const k = 37
+			weights := F32Weights{Filter: Matrix(k, n, true), Data: randomFloats(r, k*n)}
+			g := GemmF32{s.PackF32(weights), 1, k, n, EpilogueF32{Bias: randomFloats(r, n), Least: -1, Greatest: 6}}
+			in := guardedOf(t, randomFloats(r, k))
+			want := make([]float32, n)
+			g.Run(want, in, 0, g.Units(), AlignedScratch(g.Scratch()))
+			for _, step := range []int{1, 3} {
+				got := guardedOf(t, make([]float32, n))
+				for start := 0; start < g.Units(); start += step {
+					g.Run(got, in, start, min(start+step, g.Units()), AlignedScratch(g.Scratch()))
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("%d columns, %d pieces at a time: %v, want %v", n, step, got, want)
+				}
+			}
+			w := Int8Weights{Filter: Matrix(k, n, true), Data: randomCodes(r, k*n), ZeroPoint: []int32{131}}
+			e := Epilogue{Multiplier: []float32{0.001}, ZeroPoint: 7, Highest: 255}
+			of := func(s Set) GemmInt8 { return GemmInt8{s.PackInt8(w), 1, k, n, false, 99, e} }
+			compare(t, fmt.Sprintf("%d columns of weights with a zero point", n), of(For(cpu.Generic)), of(s), randomCodes(r, k), func(n int) (Destination, []byte) {
+				codes := guardedOf(t, make([]byte, n))
+				return Destination{Codes: codes}, codes
+			})
+		}
+	})
+}
+
+// Pieces are shared evenly, and are no smaller than that takes.
+func TestRowPieces(t *testing.T) {
+	for _, c := range []struct{ columns, panel, want int }{
+		{10, 32, 32}, {255, 32, 32}, {1000, 32, 16}, {1000, 16, 16}, {1000, 12, 4}, {1000, 4, 4}, {1280, 32, 4}, {1280, 16, 4}, {2048, 32, 32}, {4096, 16, 16},
+	} {
+		if got := rowPiece(c.columns, c.panel); got != c.want {
+			t.Errorf("%d columns in panels of %d: pieces of %d, want %d", c.columns, c.panel, got, c.want)
 		}
 	}
 }

@@ -15,7 +15,27 @@ func newProductF32(weights *PackedF32, w *Window, e *EpilogueF32) productF32 {
 	return p
 }
 
-func (p *productF32) units() int { s := p.split(); return s.units() }
+func (p *productF32) units() int {
+	if r, single := p.row(); single {
+		return r.units()
+	}
+	s := p.split()
+	return s.units()
+}
+
+// row is the pieces of a product of a single row, if it is one.
+func (p *productF32) row() (r rowPieces, single bool) {
+	w := p.weights
+	return rowPieces{w.Filter.Outputs, w.rowPiece}, w.rowPiece > 0 && p.feed.window.pixels() == 1 && w.Filter.Groups == 1 && p.place == nil
+}
+
+func (p *productF32) grain() int {
+	if r, single := p.row(); single {
+		return max(p.weights.row.NR/r.piece, 1)
+	}
+	s := p.split()
+	return s.grain()
+}
 
 func (p *productF32) split() split {
 	return newSplit(&p.feed, p.weights.Filter.Groups, p.weights.groupPanels())
@@ -23,7 +43,7 @@ func (p *productF32) split() split {
 
 func (p *productF32) scratch() int {
 	row, rows := p.weights.row, p.feed.rows()
-	return carved[float32](row.MR*row.NR) + carved[float32](row.NR) + 2*carved[int](rows) +
+	return carved[float32](row.MR*row.NR) + 2*carved[float32](row.NR) + 2*carved[int](rows) +
 		carved[int](p.feed.window.KernelHeight) + carved[float32](p.feed.copied())
 }
 
@@ -32,7 +52,7 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 	mr, nr, perGroup := row.MR, row.NR, w.Filter.perGroup()
 	most := feed.rows()
 	acc := carve[float32](&scratch, mr*nr)
-	bias := carve[float32](&scratch, nr)
+	bias, staged := carve[float32](&scratch, nr), carve[float32](&scratch, nr)
 	starts := carve[int](&scratch, most)
 	outStarts := carve[int](&scratch, most)
 	runs := carve[int](&scratch, feed.window.KernelHeight)
@@ -40,6 +60,12 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 
 	t := tileF32{runStarts: runs, runLength: feed.paddedRun(), acc: acc, least: p.epilogue.Least, greatest: p.epilogue.Greatest}
 	laidOut := -1
+	pieces, single := p.row()
+	firstColumn, lastColumn := 0, perGroup
+	if single {
+		firstColumn, lastColumn = pieces.bounds(start, end)
+		start, end = firstColumn/nr, divideUp(lastColumn, nr)
+	}
 	split := p.split()
 	all := parts{split: &split, start: start, end: end}
 	previous := part{first: -1}
@@ -56,12 +82,19 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 		previous = b
 		size, larger := evenTiles(rows, mr)
 		for panel := b.firstPanel; panel < b.lastPanel; panel++ {
-			t.columns = min(nr, perGroup-panel*nr)
+			column, skip, columns, half := pieces.part(panel, nr, firstColumn, lastColumn)
+			t.columns = columns
 			t.mask = uint32(1<<t.columns - 1)
-			channel := group*perGroup + panel*nr
+			channel := group*perGroup + column
 			t.panel = w.panels[(group*w.groupPanels()+panel)*w.words:][:w.words]
+			if half {
+				t.panel = t.panel[vectorColumns:]
+			}
 			t.bias = columnsOf(bias, p.epilogue.Bias, channel, t.columns)
 			t.out = out[channel : outStarts[rows-1]+channel+t.columns]
+			if skip > 0 {
+				t.out = staged // the only row begins with the first column
+			}
 			t.rowStarts, t.outStarts = starts, outStarts
 			if larger > 0 {
 				t.rows, t.tiles = size+1, larger
@@ -72,6 +105,9 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 			if tiles := divideUp(rows, mr) - larger; tiles > 0 {
 				t.rows, t.tiles = size, tiles
 				row.run(&t)
+			}
+			if skip > 0 {
+				copy(out[channel+skip:], staged[skip:columns])
 			}
 		}
 	}

@@ -31,7 +31,27 @@ func newProductInt8(weights *PackedInt8, w *Window, signed bool, zeroPoint int32
 	return p
 }
 
-func (p *productInt8) units() int { s := p.split(); return s.units() }
+func (p *productInt8) units() int {
+	if r, single := p.row(); single {
+		return r.units()
+	}
+	s := p.split()
+	return s.units()
+}
+
+// row is the pieces of a product of a single row, if it is one. Residuals are added to whole panels.
+func (p *productInt8) row() (r rowPieces, single bool) {
+	w := p.weights
+	return rowPieces{w.Filter.Outputs, w.rowPiece}, w.rowPiece > 0 && p.feed.window.pixels() == 1 && w.Filter.Groups == 1 && p.place == nil && p.epilogue.Residual == nil
+}
+
+func (p *productInt8) grain() int {
+	if r, single := p.row(); single {
+		return max(p.weights.row.NR/r.piece, 1)
+	}
+	s := p.split()
+	return s.grain()
+}
 
 func (p *productInt8) split() split {
 	return newSplit(&p.feed, p.weights.Filter.Groups, p.weights.groupPanels())
@@ -105,6 +125,12 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 		tiles.depth(runs, t.runLength, w.step)
 	}
 	laidOut := -1
+	pieces, single := p.row()
+	firstColumn, lastColumn := 0, perGroup
+	if single {
+		firstColumn, lastColumn = pieces.bounds(start, end)
+		start, end = firstColumn/nr, divideUp(lastColumn, nr)
+	}
 	split := p.split()
 	all := parts{split: &split, start: start, end: end}
 	previous := part{first: -1}
@@ -127,17 +153,21 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 		previous = b
 		size, larger := evenTiles(rows, mr)
 		for panel := b.firstPanel; panel < b.lastPanel; panel++ {
-			column := panel * nr
-			t.columns = min(nr, perGroup-column)
+			column, skip, columns, half := pieces.part(panel, nr, firstColumn, lastColumn)
+			t.columns = columns
 			t.mask = uint32(1<<t.columns - 1)
 			channel := group*perGroup + column
 			t.panel = w.panels[(group*w.groupPanels()+panel)*w.words:][:w.words]
+			if half {
+				t.panel = t.panel[vectorColumns/2:] // of which a word has two
+			}
 			// Σ(a−za)(w−zw) = Σ a·w − zw·Σ a − za·Σ(w−zw): the last term and the bias are known per column.
 			t.weightSums = columnsOf(weightSums, w.sums, channel, t.columns)
 			t.bias = columnsOf(bias, e.Bias, channel, t.columns)
-			codes := requantizes && (row.masks || t.columns == nr)
+			codes := requantizes && (row.masks || t.columns == nr) && skip == 0
 			t.out, t.residual = nil, nil
-			finishes := afterwards && (row.masks || t.columns == nr)
+			finishes := afterwards && (row.masks || t.columns == nr) && skip == 0
+			isFixed := isFixed && skip == 0
 			if codes || finishes {
 				t.multiplier = columnsOf(multiplier, e.Multiplier, channel, t.columns)
 			}
@@ -204,7 +234,7 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 							sums[j] -= w.zero[channel+j] * rowSums[i+r]
 						}
 					}
-					e.apply(to, toStarts[i+r]+at, channel, sums)
+					e.apply(to, toStarts[i+r]+at+skip, channel+skip, sums[skip:])
 				}
 			}
 			if residual != nil && t.residual == nil {

@@ -6,7 +6,7 @@ const gemvStruct = "gemvInt8"
 
 // gemvAVX512 writes the product of one row of codes with packed panels of 32 columns, the panels of
 // product_int8.go. A single row would leave the multipliers idle for the latency of each sum, so four panels are
-// taken at a time; of two or one, even and odd steps have sums of their own.
+// taken at a time; of two, one or half a one, even and odd steps have sums of their own.
 func gemvAVX512(f *file) {
 	name := "gemvInt8AVX512VNNI"
 	f.function(name, "(t *gemvInt8)", name+" is one row of codes times panels of 32 columns.", 0, 8)
@@ -18,6 +18,7 @@ func gemvAVX512(f *file) {
 	f.op("MOVQ", field(gemvStruct, "columns", "AX"), "R14")
 	f.op("XORQ", "BX", "BX") // first column
 	next, two, one, done := f.newLabel("next"), f.newLabel("two"), f.newLabel("one"), f.newLabel("done")
+	half := f.newLabel("half")
 	f.place(next)
 	f.op("CMPQ", "R14", "$64")
 	f.op("JLE", two)
@@ -29,16 +30,20 @@ func gemvAVX512(f *file) {
 	f.place(one)
 	f.op("TESTQ", "R14", "R14")
 	f.op("JLE", done)
+	f.op("CMPQ", "R14", "$16")
+	f.op("JLE", half)
 	gemvPanels(f, 1, 2, done)
+	f.place(half)
+	gemvPanels(f, 0, 2, done)
 	f.place(done)
 	f.op("VZEROUPPER")
 	f.op("RET")
 }
 
-// gemvPanels writes a number of panels, of which the last may be ragged, and jumps to next. Steps take turns at sets of
-// sums.
+// gemvPanels writes a number of panels, of which the last may be ragged, or, if it is 0, the 16 columns of half a panel,
+// and jumps to next. Steps take turns at sets of sums.
 func gemvPanels(f *file, panels, sets int, next string) {
-	vectors := 2 * panels
+	vectors := max(2*panels, 1)
 	f.comment("%d panels", panels)
 	for i := range sets * vectors {
 		f.op("VPXORD", z(i), z(i), z(i))
@@ -91,7 +96,7 @@ func gemvPanels(f *file, panels, sets int, next string) {
 	f.place(ragged)
 	whole := vectors / 2 // the others have masks from K1 on
 	switch panels {
-	case 1:
+	case 0, 1:
 		whole = 0
 	case 2:
 		f.op("SHRQ", "$32", "DX")
