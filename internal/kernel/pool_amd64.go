@@ -78,3 +78,83 @@ func poolAverageF32AVX512x16Masked(s *poolStrip)
 //
 //go:noescape
 func poolAverageF32AVX2x8(s *poolStrip)
+
+// poolMaxUint8AVX512x128 makes the greatest code of 128 channels of every pixel of a strip.
+//
+//go:noescape
+func poolMaxUint8AVX512x128(s *poolStrip)
+
+// poolMaxUint8AVX2x64 makes the greatest code of 64 channels of every pixel of a strip.
+//
+//go:noescape
+func poolMaxUint8AVX2x64(s *poolStrip)
+
+// poolMaxUint8AVX512x256 makes the greatest code of 256 channels of every pixel of a strip.
+//
+//go:noescape
+func poolMaxUint8AVX512x256(s *poolStrip)
+
+// poolMaxUint8AVX2x128 makes the greatest code of 128 channels of every pixel of a strip.
+//
+//go:noescape
+func poolMaxUint8AVX2x128(s *poolStrip)
+
+// poolMaxInt8AVX512x128 makes the greatest code of 128 channels of every pixel of a strip.
+//
+//go:noescape
+func poolMaxInt8AVX512x128(s *poolStrip)
+
+// poolMaxInt8AVX2x64 makes the greatest code of 64 channels of every pixel of a strip.
+//
+//go:noescape
+func poolMaxInt8AVX2x64(s *poolStrip)
+
+// poolMaxInt8AVX512x256 makes the greatest code of 256 channels of every pixel of a strip.
+//
+//go:noescape
+func poolMaxInt8AVX512x256(s *poolStrip)
+
+// poolMaxInt8AVX2x128 makes the greatest code of 128 channels of every pixel of a strip.
+//
+//go:noescape
+func poolMaxInt8AVX2x128(s *poolStrip)
+
+// poolMaxF32AVX512x32 makes the greatest element of 32 channels of every pixel of a strip.
+//
+//go:noescape
+func poolMaxF32AVX512x32(s *poolStrip)
+
+// poolMaxF32AVX2x16 makes the greatest element of 16 channels of every pixel of a strip.
+//
+//go:noescape
+func poolMaxF32AVX2x16(s *poolStrip)
+
+// poolMaxF32AVX512x64 makes the greatest element of 64 channels of every pixel of a strip.
+//
+//go:noescape
+func poolMaxF32AVX512x64(s *poolStrip)
+
+// poolMaxF32AVX2x32 makes the greatest element of 32 channels of every pixel of a strip.
+//
+//go:noescape
+func poolMaxF32AVX2x32(s *poolStrip)
+
+// poolAverageF32AVX512x32 makes the mean of 32 channels of every pixel of a strip.
+//
+//go:noescape
+func poolAverageF32AVX512x32(s *poolStrip)
+
+// poolAverageF32AVX2x16 makes the mean of 16 channels of every pixel of a strip.
+//
+//go:noescape
+func poolAverageF32AVX2x16(s *poolStrip)
+
+// poolAverageF32AVX512x64 makes the mean of 64 channels of every pixel of a strip.
+//
+//go:noescape
+func poolAverageF32AVX512x64(s *poolStrip)
+
+// poolAverageF32AVX2x32 makes the mean of 32 channels of every pixel of a strip.
+//
+//go:noescape
+func poolAverageF32AVX2x32(s *poolStrip)

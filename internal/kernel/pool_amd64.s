@@ -599,3 +599,695 @@ tap30:
 	JNE pixel29
 	VZEROUPPER
 	RET
+
+// func poolMaxUint8AVX512x128(s *poolStrip)
+TEXT ·poolMaxUint8AVX512x128(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel31:
+	MOVQ poolStrip_taps(AX), R13
+	VPBROADCASTD poolStrip_lowest(AX), Z0
+	VPBROADCASTD poolStrip_lowest(AX), Z1
+
+tap32:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*1), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	VPMAXUB Z8, Z0, Z0
+	VPMAXUB Z9, Z1, Z1
+	DECQ R13
+	JNE tap32
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel31
+	VZEROUPPER
+	RET
+
+// func poolMaxUint8AVX2x64(s *poolStrip)
+TEXT ·poolMaxUint8AVX2x64(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel33:
+	MOVQ poolStrip_taps(AX), R13
+	VPBROADCASTD poolStrip_lowest(AX), Y0
+	VPBROADCASTD poolStrip_lowest(AX), Y1
+
+tap34:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*1), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Y8
+	VMOVUPS 32(R9), Y9
+	VPMAXUB Y8, Y0, Y0
+	VPMAXUB Y9, Y1, Y1
+	DECQ R13
+	JNE tap34
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel33
+	VZEROUPPER
+	RET
+
+// func poolMaxUint8AVX512x256(s *poolStrip)
+TEXT ·poolMaxUint8AVX512x256(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel35:
+	MOVQ poolStrip_taps(AX), R13
+	VPBROADCASTD poolStrip_lowest(AX), Z0
+	VPBROADCASTD poolStrip_lowest(AX), Z1
+	VPBROADCASTD poolStrip_lowest(AX), Z2
+	VPBROADCASTD poolStrip_lowest(AX), Z3
+
+tap36:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*1), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	VMOVUPS 128(R9), Z10
+	VMOVUPS 192(R9), Z11
+	VPMAXUB Z8, Z0, Z0
+	VPMAXUB Z9, Z1, Z1
+	VPMAXUB Z10, Z2, Z2
+	VPMAXUB Z11, Z3, Z3
+	DECQ R13
+	JNE tap36
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, 192(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel35
+	VZEROUPPER
+	RET
+
+// func poolMaxUint8AVX2x128(s *poolStrip)
+TEXT ·poolMaxUint8AVX2x128(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel37:
+	MOVQ poolStrip_taps(AX), R13
+	VPBROADCASTD poolStrip_lowest(AX), Y0
+	VPBROADCASTD poolStrip_lowest(AX), Y1
+	VPBROADCASTD poolStrip_lowest(AX), Y2
+	VPBROADCASTD poolStrip_lowest(AX), Y3
+
+tap38:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*1), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Y8
+	VMOVUPS 32(R9), Y9
+	VMOVUPS 64(R9), Y10
+	VMOVUPS 96(R9), Y11
+	VPMAXUB Y8, Y0, Y0
+	VPMAXUB Y9, Y1, Y1
+	VPMAXUB Y10, Y2, Y2
+	VPMAXUB Y11, Y3, Y3
+	DECQ R13
+	JNE tap38
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel37
+	VZEROUPPER
+	RET
+
+// func poolMaxInt8AVX512x128(s *poolStrip)
+TEXT ·poolMaxInt8AVX512x128(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel39:
+	MOVQ poolStrip_taps(AX), R13
+	VPBROADCASTD poolStrip_lowest(AX), Z0
+	VPBROADCASTD poolStrip_lowest(AX), Z1
+
+tap40:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*1), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	VPMAXSB Z8, Z0, Z0
+	VPMAXSB Z9, Z1, Z1
+	DECQ R13
+	JNE tap40
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel39
+	VZEROUPPER
+	RET
+
+// func poolMaxInt8AVX2x64(s *poolStrip)
+TEXT ·poolMaxInt8AVX2x64(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel41:
+	MOVQ poolStrip_taps(AX), R13
+	VPBROADCASTD poolStrip_lowest(AX), Y0
+	VPBROADCASTD poolStrip_lowest(AX), Y1
+
+tap42:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*1), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Y8
+	VMOVUPS 32(R9), Y9
+	VPMAXSB Y8, Y0, Y0
+	VPMAXSB Y9, Y1, Y1
+	DECQ R13
+	JNE tap42
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel41
+	VZEROUPPER
+	RET
+
+// func poolMaxInt8AVX512x256(s *poolStrip)
+TEXT ·poolMaxInt8AVX512x256(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel43:
+	MOVQ poolStrip_taps(AX), R13
+	VPBROADCASTD poolStrip_lowest(AX), Z0
+	VPBROADCASTD poolStrip_lowest(AX), Z1
+	VPBROADCASTD poolStrip_lowest(AX), Z2
+	VPBROADCASTD poolStrip_lowest(AX), Z3
+
+tap44:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*1), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	VMOVUPS 128(R9), Z10
+	VMOVUPS 192(R9), Z11
+	VPMAXSB Z8, Z0, Z0
+	VPMAXSB Z9, Z1, Z1
+	VPMAXSB Z10, Z2, Z2
+	VPMAXSB Z11, Z3, Z3
+	DECQ R13
+	JNE tap44
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, 192(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel43
+	VZEROUPPER
+	RET
+
+// func poolMaxInt8AVX2x128(s *poolStrip)
+TEXT ·poolMaxInt8AVX2x128(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel45:
+	MOVQ poolStrip_taps(AX), R13
+	VPBROADCASTD poolStrip_lowest(AX), Y0
+	VPBROADCASTD poolStrip_lowest(AX), Y1
+	VPBROADCASTD poolStrip_lowest(AX), Y2
+	VPBROADCASTD poolStrip_lowest(AX), Y3
+
+tap46:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*1), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Y8
+	VMOVUPS 32(R9), Y9
+	VMOVUPS 64(R9), Y10
+	VMOVUPS 96(R9), Y11
+	VPMAXSB Y8, Y0, Y0
+	VPMAXSB Y9, Y1, Y1
+	VPMAXSB Y10, Y2, Y2
+	VPMAXSB Y11, Y3, Y3
+	DECQ R13
+	JNE tap46
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel45
+	VZEROUPPER
+	RET
+
+// func poolMaxF32AVX512x32(s *poolStrip)
+TEXT ·poolMaxF32AVX512x32(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel47:
+	MOVQ poolStrip_taps(AX), R13
+	VPBROADCASTD poolStrip_lowest(AX), Z0
+	KXNORW K2, K2, K2
+	VPBROADCASTD poolStrip_lowest(AX), Z1
+	KXNORW K3, K3, K3
+
+tap48:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*4), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	VMAXPS Z0, Z8, Z0
+	VCMPPS $7, Z8, Z8, K2, K2
+	VMAXPS Z1, Z9, Z1
+	VCMPPS $7, Z9, Z9, K3, K3
+	DECQ R13
+	JNE tap48
+	KNOTW K2, K2
+	VPTERNLOGD $0xff, Z0, Z0, K2, Z0
+	VMOVUPS Z0, (DI)
+	KNOTW K3, K3
+	VPTERNLOGD $0xff, Z1, Z1, K3, Z1
+	VMOVUPS Z1, 64(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel47
+	VZEROUPPER
+	RET
+
+// func poolMaxF32AVX2x16(s *poolStrip)
+TEXT ·poolMaxF32AVX2x16(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel49:
+	MOVQ poolStrip_taps(AX), R13
+	VPBROADCASTD poolStrip_lowest(AX), Y0
+	VPXOR Y4, Y4, Y4
+	VPBROADCASTD poolStrip_lowest(AX), Y1
+	VPXOR Y5, Y5, Y5
+
+tap50:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*4), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Y8
+	VMOVUPS 32(R9), Y9
+	VMAXPS Y0, Y8, Y0
+	VCMPPS $3, Y8, Y8, Y8
+	VORPS Y8, Y4, Y4
+	VMAXPS Y1, Y9, Y1
+	VCMPPS $3, Y9, Y9, Y9
+	VORPS Y9, Y5, Y5
+	DECQ R13
+	JNE tap50
+	VORPS Y4, Y0, Y0
+	VMOVUPS Y0, (DI)
+	VORPS Y5, Y1, Y1
+	VMOVUPS Y1, 32(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel49
+	VZEROUPPER
+	RET
+
+// func poolMaxF32AVX512x64(s *poolStrip)
+TEXT ·poolMaxF32AVX512x64(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel51:
+	MOVQ poolStrip_taps(AX), R13
+	VPBROADCASTD poolStrip_lowest(AX), Z0
+	KXNORW K2, K2, K2
+	VPBROADCASTD poolStrip_lowest(AX), Z1
+	KXNORW K3, K3, K3
+	VPBROADCASTD poolStrip_lowest(AX), Z2
+	KXNORW K4, K4, K4
+	VPBROADCASTD poolStrip_lowest(AX), Z3
+	KXNORW K5, K5, K5
+
+tap52:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*4), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	VMOVUPS 128(R9), Z10
+	VMOVUPS 192(R9), Z11
+	VMAXPS Z0, Z8, Z0
+	VCMPPS $7, Z8, Z8, K2, K2
+	VMAXPS Z1, Z9, Z1
+	VCMPPS $7, Z9, Z9, K3, K3
+	VMAXPS Z2, Z10, Z2
+	VCMPPS $7, Z10, Z10, K4, K4
+	VMAXPS Z3, Z11, Z3
+	VCMPPS $7, Z11, Z11, K5, K5
+	DECQ R13
+	JNE tap52
+	KNOTW K2, K2
+	VPTERNLOGD $0xff, Z0, Z0, K2, Z0
+	VMOVUPS Z0, (DI)
+	KNOTW K3, K3
+	VPTERNLOGD $0xff, Z1, Z1, K3, Z1
+	VMOVUPS Z1, 64(DI)
+	KNOTW K4, K4
+	VPTERNLOGD $0xff, Z2, Z2, K4, Z2
+	VMOVUPS Z2, 128(DI)
+	KNOTW K5, K5
+	VPTERNLOGD $0xff, Z3, Z3, K5, Z3
+	VMOVUPS Z3, 192(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel51
+	VZEROUPPER
+	RET
+
+// func poolMaxF32AVX2x32(s *poolStrip)
+TEXT ·poolMaxF32AVX2x32(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel53:
+	MOVQ poolStrip_taps(AX), R13
+	VPBROADCASTD poolStrip_lowest(AX), Y0
+	VPXOR Y4, Y4, Y4
+	VPBROADCASTD poolStrip_lowest(AX), Y1
+	VPXOR Y5, Y5, Y5
+	VPBROADCASTD poolStrip_lowest(AX), Y2
+	VPXOR Y6, Y6, Y6
+	VPBROADCASTD poolStrip_lowest(AX), Y3
+	VPXOR Y7, Y7, Y7
+
+tap54:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*4), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Y8
+	VMOVUPS 32(R9), Y9
+	VMOVUPS 64(R9), Y10
+	VMOVUPS 96(R9), Y11
+	VMAXPS Y0, Y8, Y0
+	VCMPPS $3, Y8, Y8, Y8
+	VORPS Y8, Y4, Y4
+	VMAXPS Y1, Y9, Y1
+	VCMPPS $3, Y9, Y9, Y9
+	VORPS Y9, Y5, Y5
+	VMAXPS Y2, Y10, Y2
+	VCMPPS $3, Y10, Y10, Y10
+	VORPS Y10, Y6, Y6
+	VMAXPS Y3, Y11, Y3
+	VCMPPS $3, Y11, Y11, Y11
+	VORPS Y11, Y7, Y7
+	DECQ R13
+	JNE tap54
+	VORPS Y4, Y0, Y0
+	VMOVUPS Y0, (DI)
+	VORPS Y5, Y1, Y1
+	VMOVUPS Y1, 32(DI)
+	VORPS Y6, Y2, Y2
+	VMOVUPS Y2, 64(DI)
+	VORPS Y7, Y3, Y3
+	VMOVUPS Y3, 96(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel53
+	VZEROUPPER
+	RET
+
+// func poolAverageF32AVX512x32(s *poolStrip)
+TEXT ·poolAverageF32AVX512x32(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel55:
+	MOVQ poolStrip_taps(AX), R13
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+
+tap56:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*4), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	VADDPS Z8, Z0, Z0
+	VADDPS Z9, Z1, Z1
+	DECQ R13
+	JNE tap56
+	VBROADCASTSS (SI), Z8
+	ADDQ $4, SI
+	VDIVPS Z8, Z0, Z0
+	VMOVUPS Z0, (DI)
+	VDIVPS Z8, Z1, Z1
+	VMOVUPS Z1, 64(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel55
+	VZEROUPPER
+	RET
+
+// func poolAverageF32AVX2x16(s *poolStrip)
+TEXT ·poolAverageF32AVX2x16(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel57:
+	MOVQ poolStrip_taps(AX), R13
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+
+tap58:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*4), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Y8
+	VMOVUPS 32(R9), Y9
+	VADDPS Y8, Y0, Y0
+	VADDPS Y9, Y1, Y1
+	DECQ R13
+	JNE tap58
+	VBROADCASTSS (SI), Y8
+	ADDQ $4, SI
+	VDIVPS Y8, Y0, Y0
+	VMOVUPS Y0, (DI)
+	VDIVPS Y8, Y1, Y1
+	VMOVUPS Y1, 32(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel57
+	VZEROUPPER
+	RET
+
+// func poolAverageF32AVX512x64(s *poolStrip)
+TEXT ·poolAverageF32AVX512x64(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel59:
+	MOVQ poolStrip_taps(AX), R13
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+
+tap60:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*4), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS 64(R9), Z9
+	VMOVUPS 128(R9), Z10
+	VMOVUPS 192(R9), Z11
+	VADDPS Z8, Z0, Z0
+	VADDPS Z9, Z1, Z1
+	VADDPS Z10, Z2, Z2
+	VADDPS Z11, Z3, Z3
+	DECQ R13
+	JNE tap60
+	VBROADCASTSS (SI), Z8
+	ADDQ $4, SI
+	VDIVPS Z8, Z0, Z0
+	VMOVUPS Z0, (DI)
+	VDIVPS Z8, Z1, Z1
+	VMOVUPS Z1, 64(DI)
+	VDIVPS Z8, Z2, Z2
+	VMOVUPS Z2, 128(DI)
+	VDIVPS Z8, Z3, Z3
+	VMOVUPS Z3, 192(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel59
+	VZEROUPPER
+	RET
+
+// func poolAverageF32AVX2x32(s *poolStrip)
+TEXT ·poolAverageF32AVX2x32(SB), NOSPLIT, $0-8
+	MOVQ s+0(FP), AX
+	MOVQ poolStrip_in(AX), BX
+	MOVQ poolStrip_pad(AX), CX
+	MOVQ poolStrip_offsets(AX), DX
+	MOVQ poolStrip_out(AX), DI
+	MOVQ poolStrip_counts(AX), SI
+	MOVQ poolStrip_pixels(AX), R14
+
+pixel61:
+	MOVQ poolStrip_taps(AX), R13
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+
+tap62:
+	MOVLQSX (DX), R8
+	ADDQ $4, DX
+	LEAQ (BX)(R8*4), R9
+	TESTQ R8, R8
+	CMOVQLT CX, R9
+	VMOVUPS (R9), Y8
+	VMOVUPS 32(R9), Y9
+	VMOVUPS 64(R9), Y10
+	VMOVUPS 96(R9), Y11
+	VADDPS Y8, Y0, Y0
+	VADDPS Y9, Y1, Y1
+	VADDPS Y10, Y2, Y2
+	VADDPS Y11, Y3, Y3
+	DECQ R13
+	JNE tap62
+	VBROADCASTSS (SI), Y8
+	ADDQ $4, SI
+	VDIVPS Y8, Y0, Y0
+	VMOVUPS Y0, (DI)
+	VDIVPS Y8, Y1, Y1
+	VMOVUPS Y1, 32(DI)
+	VDIVPS Y8, Y2, Y2
+	VMOVUPS Y2, 64(DI)
+	VDIVPS Y8, Y3, Y3
+	VMOVUPS Y3, 96(DI)
+	ADDQ poolStrip_outStep(AX), DI
+	DECQ R14
+	JNE pixel61
+	VZEROUPPER
+	RET

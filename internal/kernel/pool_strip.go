@@ -5,10 +5,10 @@ import (
 	"unsafe"
 )
 
-// poolStrip is one call of a micro-kernel of pools: a vector of channels of consecutive output pixels of one line; see
-// depthwiseStrip.
+// poolStrip is one call of a micro-kernel of pools: one vector of channels, or several, of consecutive output pixels of
+// one line; see depthwiseStrip.
 type poolStrip struct {
-	in, pad unsafe.Pointer // the strip's first input line at the channels; a vector of what padding is
+	in, pad unsafe.Pointer // the strip's first input line at the channels; as much of what padding is
 	offsets *int32         // for each pixel and tap: elements from in; outside the image negative
 	out     unsafe.Pointer // elements, or int32 sums
 	counts  *float32       // of an average: what each pixel divides by
@@ -38,6 +38,9 @@ func (k poolKind) elementBytes() int {
 	return 1
 }
 
+// poolPadding is the bytes of padding that a kernel reads at most: those of four vectors.
+const poolPadding = 4 * 64
+
 // sumTaps is how many codes a 16-bit sum holds; there is one more.
 const sumTaps = 256
 
@@ -51,7 +54,7 @@ func (v Vector) stripScratch(kind poolKind, w *Window) int {
 	if !v.hasStrips(kind, w) {
 		return 0
 	}
-	return carved[int32](w.stripPixels()*w.taps()) + carved[float32](w.stripPixels()) + carved[byte](64) + 2*carved[int32](w.Channels+64)
+	return carved[int32](w.stripPixels()*w.taps()) + carved[float32](w.stripPixels()) + carved[byte](poolPadding) + 2*carved[int32](w.Channels+64)
 }
 
 // stripPixels is the most pixels of a strip: lines need no more.
@@ -64,14 +67,14 @@ func (v Vector) pool(kind poolKind, w *Window, out, in unsafe.Pointer, pad byte,
 	taps, size := w.taps(), kind.elementBytes()
 	offsets := carve[int32](&scratch, w.stripPixels()*taps)
 	counts := carve[float32](&scratch, w.stripPixels())
-	padding := carve[byte](&scratch, 64)
+	padding := carve[byte](&scratch, poolPadding)
 	fill(padding, pad)
 	total, part := carve[int32](&scratch, w.Channels+64), carve[int32](&scratch, w.Channels+64)
 	s := poolStrip{pad: unsafe.Pointer(&padding[0]), offsets: &offsets[0], counts: &counts[0], taps: taps,
 		flip: uint32(flip) * 0x01010101, lowest: uint32(pad) * 0x01010101, outStep: size * w.OutStride}
 	if kind == poolMaxF32 {
 		s.lowest = math.Float32bits(float32(math.Inf(-1)))
-		fill(unsafe.Slice((*float32)(unsafe.Pointer(&padding[0])), 16), float32(math.Inf(-1)))
+		fill(unsafe.Slice((*float32)(unsafe.Pointer(&padding[0])), poolPadding/4), float32(math.Inf(-1)))
 	}
 	channels := v.kernel.width() / size
 	var have stripWindow
@@ -90,8 +93,9 @@ func (v Vector) pool(kind poolKind, w *Window, out, in unsafe.Pointer, pad byte,
 				counts[i] = float32(count(start + i))
 			}
 		}
-		for c := 0; c < w.Channels; c += channels {
+		for c := 0; c < w.Channels; {
 			left := w.Channels - c
+			vectors := poolVectors(kind, left/channels)
 			masked := left < channels
 			if masked && v.kernel != vectorAVX512 { // the last vector overlaps the one before
 				c, left, masked = w.Channels-channels, channels, false
@@ -105,22 +109,35 @@ func (v Vector) pool(kind poolKind, w *Window, out, in unsafe.Pointer, pad byte,
 				s.out = unsafe.Add(out, size*(start*w.OutStride+c))
 			}
 			s.offsets = &offsets[0]
-			v.kernel.pool(kind, masked, &s)
+			v.kernel.pool(kind, masked, vectors, &s)
 			if kind == poolSumUint8 {
 				for tap := sumTaps; tap < taps; tap += sumTaps {
 					s.offsets, s.taps, s.out = &offsets[tap], min(taps-tap, sumTaps), unsafe.Pointer(&part[c])
-					v.kernel.pool(kind, masked, &s)
+					v.kernel.pool(kind, masked, 1, &s)
 					for i := c; i < min(c+channels, w.Channels); i++ {
 						total[i] += part[i]
 					}
 				}
 			}
+			c += vectors * channels
 		}
 		if kind == poolSumUint8 {
 			sums(start, total[:w.Channels])
 		}
 		start += want.n
 	}
+}
+
+// poolVectors is how many vectors of channels, of so many whole ones that are left, are done at once.
+func poolVectors(kind poolKind, left int) int {
+	vectors := min(left, mostPoolVectors)
+	switch {
+	case kind == poolSumUint8 || vectors < 2:
+		return 1
+	case vectors < 4:
+		return 2
+	}
+	return 4
 }
 
 // visibleCount is how many taps of an output pixel lie inside the image.

@@ -74,7 +74,11 @@ func (k vectorKernel) floats(op floatsOp, r *floatsRun) {
 	}
 }
 
-func (k vectorKernel) pool(kind poolKind, masked bool, s *poolStrip) {
+func (k vectorKernel) pool(kind poolKind, masked bool, vectors int, s *poolStrip) {
+	if vectors > 1 {
+		k.poolVectors(kind, vectors == 4, s)
+		return
+	}
 	if k == vectorAVX2 {
 		switch kind {
 		case poolMaxUint8:
@@ -116,6 +120,52 @@ func (k vectorKernel) pool(kind poolKind, masked bool, s *poolStrip) {
 		poolSumUint8AVX512x64(s)
 	case poolAverageF32:
 		poolAverageF32AVX512x16(s)
+	}
+}
+
+// mostPoolVectors is how many vectors of channels pools do at once, but those of sums.
+const mostPoolVectors = 4
+
+// poolVectors is pool of two or four whole vectors of channels.
+func (k vectorKernel) poolVectors(kind poolKind, four bool, s *poolStrip) {
+	if k == vectorAVX2 {
+		switch {
+		case four && kind == poolMaxUint8:
+			poolMaxUint8AVX2x128(s)
+		case four && kind == poolMaxInt8:
+			poolMaxInt8AVX2x128(s)
+		case four && kind == poolMaxF32:
+			poolMaxF32AVX2x32(s)
+		case four && kind == poolAverageF32:
+			poolAverageF32AVX2x32(s)
+		case kind == poolMaxUint8:
+			poolMaxUint8AVX2x64(s)
+		case kind == poolMaxInt8:
+			poolMaxInt8AVX2x64(s)
+		case kind == poolMaxF32:
+			poolMaxF32AVX2x16(s)
+		case kind == poolAverageF32:
+			poolAverageF32AVX2x16(s)
+		}
+		return
+	}
+	switch {
+	case four && kind == poolMaxUint8:
+		poolMaxUint8AVX512x256(s)
+	case four && kind == poolMaxInt8:
+		poolMaxInt8AVX512x256(s)
+	case four && kind == poolMaxF32:
+		poolMaxF32AVX512x64(s)
+	case four && kind == poolAverageF32:
+		poolAverageF32AVX512x64(s)
+	case kind == poolMaxUint8:
+		poolMaxUint8AVX512x128(s)
+	case kind == poolMaxInt8:
+		poolMaxInt8AVX512x128(s)
+	case kind == poolMaxF32:
+		poolMaxF32AVX512x32(s)
+	case kind == poolAverageF32:
+		poolAverageF32AVX512x32(s)
 	}
 }
 

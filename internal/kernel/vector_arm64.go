@@ -39,7 +39,10 @@ func (vectorKernel) floats(op floatsOp, r *floatsRun) {
 	}
 }
 
-func (vectorKernel) pool(kind poolKind, _ bool, s *poolStrip) {
+// mostPoolVectors is how many vectors of channels pools do at once.
+const mostPoolVectors = 1
+
+func (vectorKernel) pool(kind poolKind, _ bool, _ int, s *poolStrip) {
 	switch kind {
 	case poolMaxUint8:
 		poolMaxUint8NEONx16(s)

@@ -201,8 +201,12 @@ func TestVectorPools(t *testing.T) {
 	windows := []struct{ kernel, stride, dilation, pad int }{
 		{2, 2, 1, 0}, {3, 2, 1, 1}, {3, 1, 2, 2}, {7, 1, 1, 0}, {5, 1, 1, 4}, {1, 1, 1, 1},
 	}
+	counts := []int{128, 192, 256, 7 * 64, 8*64 + 5} // whole vectors, several at once
+	for channels := 1; channels <= 4*64+1; channels += 1 + channels/9 {
+		counts = append(counts, channels)
+	}
 	forEachVector(t, func(t *testing.T, v Vector) {
-		for channels := 1; channels <= 4*64+1; channels += 1 + channels/9 {
+		for _, channels := range counts {
 			for i, shape := range windows {
 				c := newConvCase("", 1, 7, 8, channels, channels, channels, shape.kernel, shape.kernel, shape.stride, shape.stride,
 					shape.dilation, shape.dilation, [4]int{shape.pad, shape.pad, shape.pad, shape.pad})

@@ -11,6 +11,102 @@ func pools(f *file) {
 		}
 		f.pool(isaAVX2, kind, false)
 	}
+	for _, kind := range []string{"MaxUint8", "MaxInt8", "MaxF32", "AverageF32"} {
+		for _, vectors := range []int{2, 4} {
+			f.poolVectors(isaAVX512, kind, vectors)
+			f.poolVectors(isaAVX2, kind, vectors)
+		}
+	}
+}
+
+// poolVectors writes the kernel of several vectors of channels, which finds an input of them all at once. Registers from
+// 0 on are the results, from 4 on where there has been a NaN (with AVX-512 masks of where there has been none), from 8 on
+// the inputs of a tap.
+func (f *file) poolVectors(s isa, kind string, vectors int) {
+	r := s.register
+	elementBytes, meaning := 1, "the greatest code"
+	switch kind {
+	case "MaxF32":
+		elementBytes, meaning = 4, "the greatest element"
+	case "AverageF32":
+		elementBytes, meaning = 4, "the mean"
+	}
+	channels := vectors * s.bytes / elementBytes
+	name := fmt.Sprintf("pool%s%sx%d", kind, s.name, channels)
+	f.function(name, "(s *poolStrip)", fmt.Sprintf("%s makes %s of %d channels of every pixel of a strip.", name, meaning, channels), 0, 8)
+	f.op("MOVQ", "s+0(FP)", "AX")
+	f.op("MOVQ", field(poolStrip, "in", "AX"), "BX")
+	f.op("MOVQ", field(poolStrip, "pad", "AX"), "CX")
+	f.op("MOVQ", field(poolStrip, "offsets", "AX"), "DX")
+	f.op("MOVQ", field(poolStrip, "out", "AX"), "DI")
+	f.op("MOVQ", field(poolStrip, "counts", "AX"), "SI")
+	f.op("MOVQ", field(poolStrip, "pixels", "AX"), "R14")
+	nan := kind == "MaxF32"
+	mask := func(v int) string { return fmt.Sprintf("K%d", 2+v) }
+	pixel, tap := f.newLabel("pixel"), f.newLabel("tap")
+	f.place(pixel)
+	f.op("MOVQ", field(poolStrip, "taps", "AX"), "R13")
+	for v := range vectors {
+		if kind == "AverageF32" {
+			f.op(s.xor, r(v), r(v), r(v))
+		} else {
+			f.op("VPBROADCASTD", field(poolStrip, "lowest", "AX"), r(v))
+		}
+		switch {
+		case nan && s.bytes == 64:
+			f.op("KXNORW", mask(v), mask(v), mask(v))
+		case nan:
+			f.op(s.xor, r(4+v), r(4+v), r(4+v))
+		}
+	}
+	f.place(tap)
+	f.op("MOVLQSX", "(DX)", "R8")
+	f.op("ADDQ", "$4", "DX")
+	f.op("LEAQ", fmt.Sprintf("(BX)(R8*%d)", elementBytes), "R9")
+	f.op("TESTQ", "R8", "R8")
+	f.op("CMOVQLT", "CX", "R9")
+	for v := range vectors {
+		f.op("VMOVUPS", at(v*s.bytes, "R9"), r(8+v))
+	}
+	for v := range vectors {
+		switch kind {
+		case "MaxUint8", "MaxInt8":
+			f.op(choose(kind == "MaxInt8", "VPMAXSB", "VPMAXUB"), r(8+v), r(v), r(v))
+		case "AverageF32":
+			f.op("VADDPS", r(8+v), r(v), r(v))
+		case "MaxF32": // NaN is remembered on the side
+			f.op("VMAXPS", r(v), r(8+v), r(v))
+			if s.bytes == 64 {
+				f.op("VCMPPS", "$7", r(8+v), r(8+v), mask(v), mask(v))
+			} else {
+				f.op("VCMPPS", "$3", r(8+v), r(8+v), r(8+v))
+				f.op("VORPS", r(8+v), r(4+v), r(4+v))
+			}
+		}
+	}
+	f.op("DECQ", "R13")
+	f.op("JNE", tap)
+	if kind == "AverageF32" {
+		f.op("VBROADCASTSS", "(SI)", r(8))
+		f.op("ADDQ", "$4", "SI")
+	}
+	for v := range vectors {
+		switch {
+		case kind == "AverageF32":
+			f.op("VDIVPS", r(8), r(v), r(v))
+		case nan && s.bytes == 64:
+			f.op("KNOTW", mask(v), mask(v))
+			f.op("VPTERNLOGD", "$0xff", r(v), r(v), mask(v), r(v))
+		case nan:
+			f.op("VORPS", r(4+v), r(v), r(v))
+		}
+		f.op("VMOVUPS", r(v), at(v*s.bytes, "DI"))
+	}
+	f.op("ADDQ", field(poolStrip, "outStep", "AX"), "DI")
+	f.op("DECQ", "R14")
+	f.op("JNE", pixel)
+	f.op("VZEROUPPER")
+	f.op("RET")
 }
 
 // pool writes the kernel of one vector of channels: register 0 is the result, 1 the input of a tap.
