@@ -51,7 +51,7 @@ func lowerBodies(b *builder, n *graph.Node) (prepared, error) {
 			}
 			g.Inputs, given[body] = append(g.Inputs, v), append(given[body], i)
 		}
-		p, err := b.compile(g, Options{MaxBytes: b.maxBytes, Direct: b.direct})
+		p, err := b.compile(g, Options{MaxBytes: b.maxBytes})
 		if err != nil {
 			return nil, err
 		}

@@ -58,7 +58,7 @@ func clampOf(o graph.Operator) *op.Clamp {
 
 // lowerBinaryInteger is Add, Sub and Mul of codes.
 func lowerBinaryInteger(f kernel.BinaryOp) func(*builder, *graph.Node) (prepared, error) {
-	return func(_ *builder, n *graph.Node) (prepared, error) {
+	return func(builder *builder, n *graph.Node) (prepared, error) {
 		a, okA := codesOf(n.Input(0))
 		b, okB := codesOf(n.Input(1))
 		y, okY := codesOf(n.Outputs[0])
@@ -66,6 +66,18 @@ func lowerBinaryInteger(f kernel.BinaryOp) func(*builder, *graph.Node) (prepared
 			return nil, nil
 		}
 		y = clamped(y, n.Outputs[0], clampOf(n.Op))
+		sum := func(shape kernel.Broadcast) *kernel.BinaryInt8 {
+			k := kernel.NewBinaryInt8(f, shape, a.Int8Operand, b.Int8Operand, y.Scale, y.ZeroPoint, y.lowest, y.highest)
+			k.Vector = builder.kernels.Vector()
+			return k
+		}
+		switch {
+		case f == kernel.Mul:
+		case n.Arithmetic == numeric.ONNX:
+			builder.sums(n, residualSum{codes: sum(kernel.Broadcast{})})
+		default:
+			builder.sums(n, residualSum{codes: sumByRow(n, f, kernel.Broadcast{}, a.Signed, b.Signed, builder.kernels.Vector())})
+		}
 		return func(c *planning) error {
 			left, right := c.in(0), c.in(1)
 			out := c.out(0, left, right)
@@ -77,9 +89,7 @@ func lowerBinaryInteger(f kernel.BinaryOp) func(*builder, *graph.Node) (prepared
 				c.binaryByRow(f, shape, a.Signed, b.Signed, out, left, right)
 				return nil
 			}
-			k := kernel.NewBinaryInt8(f, shape, a.Int8Operand, b.Int8Operand, y.Scale, y.ZeroPoint, y.lowest, y.highest)
-			k.Vector = c.program.vector
-			emitBinary[byte](c, "binary_int8", k, out, left, right)
+			emitBinary[byte](c, "binary_int8", sum(shape), out, left, right)
 			return nil
 		}, nil
 	}
@@ -88,14 +98,19 @@ func lowerBinaryInteger(f kernel.BinaryOp) func(*builder, *graph.Node) (prepared
 // binaryByRow is Add, Sub and Mul of codes in a row of the arithmetics other than onnx.
 func (c *planning) binaryByRow(f kernel.BinaryOp, shape kernel.Broadcast, signedA, signedB bool, y, a, b *place) {
 	n := c.node
-	codesA, codesB, codesY := op.InputCodes(n, 0), op.InputCodes(n, 1), op.OutputCodes(n, clampOf(n.Op))
 	if f == kernel.Mul {
+		codesA, codesB, codesY := op.InputCodes(n, 0), op.InputCodes(n, 1), op.OutputCodes(n, clampOf(n.Op))
 		k := &kernel.ProductInt8{Shape: shape, Product: n.Arithmetic.Product(codesA, codesB, codesY), SignedA: signedA, SignedB: signedB}
 		emitBinary[byte](c, "product_int8", k, y, a, b)
 		return
 	}
-	k := kernel.NewSumInt8(shape, n.Arithmetic.Sum(f == kernel.Sub, codesA, codesB, codesY), signedA, signedB, c.program.vector)
-	emitBinary[byte](c, "sum_int8", k, y, a, b)
+	emitBinary[byte](c, "sum_int8", sumByRow(n, f, shape, signedA, signedB, c.program.vector), y, a, b)
+}
+
+// sumByRow is the kernel of Add and Sub.
+func sumByRow(n *graph.Node, f kernel.BinaryOp, shape kernel.Broadcast, signedA, signedB bool, v kernel.Vector) *kernel.SumInt8 {
+	codesA, codesB, codesY := op.InputCodes(n, 0), op.InputCodes(n, 1), op.OutputCodes(n, clampOf(n.Op))
+	return kernel.NewSumInt8(shape, n.Arithmetic.Sum(f == kernel.Sub, codesA, codesB, codesY), signedA, signedB, v)
 }
 
 // lowerBinaryThroughFloat is functions of two operands of codes that are computed on their real numbers: dequantized,

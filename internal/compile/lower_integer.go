@@ -82,6 +82,7 @@ func (p *integerProduct) round(n *graph.Node, outputs int, clamp *op.Clamp) (ok 
 		for i, s := range p.scales {
 			p.epilogue.Multiplier[i] = numeric.Multiplier(p.input.Scale, s, out.Scale)
 		}
+		p.epilogue.Bounded = kernel.AreBounded(p.epilogue.Multiplier)
 	} else {
 		p.epilogue.Requantizer = make([]numeric.Requantizer, len(p.scales))
 		input := op.InputCodes(n, 0)
@@ -150,9 +151,14 @@ func (p *integerProduct) emit(c *planning, name string, x, y *place, make func(i
 		p.emitDynamic(c, name, x, y, make)
 		return
 	}
-	k := make(p.input.Int8Operand, p.epilogue)
-	size := k.Scratch()
-	c.emit(name, size, func(m *runtime.Memory) runtime.Work {
+	with := func(residual *kernel.Residual) integerKernel {
+		e := p.epilogue
+		e.Residual = residual
+		return make(p.input.Int8Operand, e)
+	}
+	size := with(c.codesResidual(nil)).Scratch()
+	c.emit(c.kernelName(name), size, func(m *runtime.Memory) runtime.Work {
+		k := with(c.codesResidual(m))
 		in, scratch := data[byte](m, x), m.Scratch(size)
 		out := destination(m, y)
 		return runtime.Work{Tasks: k.Units(), Grain: grain(k), Run: func(begin, end, worker int) { k.Run(out, in, begin, end, scratch[worker]) }}
@@ -212,6 +218,15 @@ func zeroPointOf(k integerKernel) *int32 {
 	panic("compile: a kernel without a zero point")
 }
 
+// joins is whether kernels other than those of depthwise convolutions can add residuals: they make codes, of operands that
+// are codes of 8 bits.
+func (p *integerProduct) joins() trait {
+	if p.compute == graph.Integer && p.wide == nil {
+		return addsResiduals
+	}
+	return 0
+}
+
 // lowerConvInteger is convolutions of codes, whatever becomes of their sums.
 func lowerConvInteger(b *builder, n *graph.Node) (prepared, error) {
 	o := n.Op.(*op.Conv)
@@ -240,6 +255,7 @@ func lowerConvInteger(b *builder, n *graph.Node) (prepared, error) {
 			return finish()
 		}, nil
 	}
+	b.canPixels(n, o.Layout, p.joins())
 	product := b.kernels.PackInt8(p.weights)
 	p.weights.Data = nil
 	return func(c *planning) error {
@@ -280,7 +296,7 @@ func lowerMatrixInteger(b *builder, n *graph.Node) (prepared, error) {
 		return nil, nil
 	}
 	b.pack(n, 1, 2)
-	b.can(n, p.traits())
+	b.can(n, p.traits()|p.joins())
 	product := b.kernels.PackInt8(p.weights)
 	p.weights.Data = nil
 	return func(c *planning) error {

@@ -57,7 +57,7 @@ func (c *planning) in(i int) *place {
 }
 
 // out makes the place of result i; nil if it is not wanted. The result replaces, in place, the first of the candidates
-// that has its size and type and is not needed any more.
+// that has its size and type and is not needed any more; a residual of the node is one.
 func (c *planning) out(i int, replace ...*place) *place {
 	if i >= len(c.node.Outputs) || c.node.Outputs[i] == nil {
 		return nil
@@ -67,7 +67,7 @@ func (c *planning) out(i int, replace ...*place) *place {
 	if c.isPlaced(v) {
 		return c.makePlace(v, c.step)
 	}
-	for _, p := range replace {
+	for _, p := range append(replace, c.replaceable()) {
 		if !ok || p == nil || p.storage == nil || p.storage.last != c.step || p.dtype != v.Type.DType || !p.fills() || c.readsOtherwise(p) {
 			continue
 		}

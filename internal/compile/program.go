@@ -57,11 +57,13 @@ func newProgram(g *graph.Graph, o Options) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{kernels: kernel.For(tier), packed: map[graph.Use]bool{}, traits: map[*graph.Node]trait{}, maxBytes: p.maxBytes, direct: o.Direct, compile: newProgram}
+	b := &builder{kernels: kernel.For(tier), packed: map[graph.Use]bool{}, traits: map[*graph.Node]trait{},
+		residuals: map[*graph.Node]residualSum{}, maxBytes: p.maxBytes, compile: newProgram}
 	p.vector = b.kernels.Vector()
 	if p.kernels, err = b.chooseAll(p.graph.Nodes, o.Threads); err != nil {
 		return nil, err
 	}
+	p.kernels = b.join(p.graph, p.kernels)
 	p.traits = make([]trait, len(p.graph.Nodes))
 	for i, n := range p.graph.Nodes {
 		p.traits[i] = b.traits[n]
@@ -111,11 +113,11 @@ func (p *program) Outputs() []*graph.Value { return p.outputs }
 // builder chooses kernels and remembers which constants they have packed. Nodes are prepared on several goroutines.
 type builder struct {
 	kernels kernel.Set
-	direct  bool // as in Options
 
-	mu     sync.Mutex // of the maps
-	packed map[graph.Use]bool
-	traits map[*graph.Node]trait
+	mu        sync.Mutex // of the maps
+	packed    map[graph.Use]bool
+	traits    map[*graph.Node]trait
+	residuals map[*graph.Node]residualSum // see sums
 
 	// For the bodies of nodes: what compiles them, and how many bytes one run may take.
 	compile  func(g *graph.Graph, o Options) (*program, error)
@@ -173,11 +175,12 @@ func (b *builder) pack(n *graph.Node, operands ...int) {
 type trait uint8
 
 const (
-	readsViews   trait = 1 << iota // any operand, in whatever order its elements are
-	readsPixels                    // operand 0, if its pixels or rows (all dimensions but the last) have the same distance
-	writesPixels                   // result 0, likewise
-	planarOnly                     // the latter two where there are one or two spatial dimensions
-	isView                         // result 0 is the bytes of operand 0
+	readsViews    trait = 1 << iota // any operand, in whatever order its elements are
+	readsPixels                     // operand 0, if its pixels or rows (all dimensions but the last) have the same distance
+	writesPixels                    // result 0, likewise
+	planarOnly                      // the latter two where there are one or two spatial dimensions
+	isView                          // result 0 is the bytes of operand 0
+	addsResiduals                   // to result 0, a product; see joined
 )
 
 // can notes traits of the kernel of node n.

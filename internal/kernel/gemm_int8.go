@@ -51,6 +51,7 @@ type tileInt8 struct {
 	outStarts  []int
 	multiplier []float32 // NR of them
 	high       float32   // the highest code less the zero point
+	bounded    bool      // no product of a sum and a multiplier reaches 2^31
 	shift      byte      // codes plus this are u8: 0 or 128
 	least      byte      // the lowest code, shifted
 	greatest   byte      // the highest
@@ -62,10 +63,10 @@ type tileInt8 struct {
 	// shift, least, greatest and zeroPoint are those of the codes that go to out, and sumHigh is their high.
 	residual             []byte
 	residualStarts       []int
-	low                  int32
+	low                  float32
 	ratio, residualRatio float32 // of the scales of the product's codes and of residual to that of out
-	residualFlip         uint32  // makes a residual code u8, by exclusive or
-	residualZero         int32   // its zero point then
+	residualFlip         uint32  // makes a residual code, as the lowest byte, the float 2^23 + code as u8, by exclusive or
+	residualZero         float32 // 2^23 + its zero point then
 	sumHigh              float32
 }
 
@@ -181,6 +182,7 @@ type Epilogue struct {
 	// Sums: sum+Bias.
 	Bias       []int32   // per output channel, or nil
 	Multiplier []float32 // one, or one per output channel
+	Bounded    bool      // every Multiplier is less than 1: then no product with a sum leaves int32, which is faster
 
 	Requantizer []numeric.Requantizer // nil, or one, or one per output channel, instead of Multiplier
 	Fixed       *FixedPoint           // nil, or the same as Requantizer, faster

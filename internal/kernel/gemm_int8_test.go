@@ -49,7 +49,7 @@ func newInt8Case(r *rand.Rand, style, outputs, depth int) int8Case {
 }
 
 func (c *int8Case) epilogue() Epilogue {
-	return Epilogue{Bias: c.bias, Multiplier: c.multiplier, ZeroPoint: c.outZero, Lowest: c.lowest, Highest: c.highest,
+	return Epilogue{Bias: c.bias, Multiplier: c.multiplier, Bounded: AreBounded(c.multiplier), ZeroPoint: c.outZero, Lowest: c.lowest, Highest: c.highest,
 		Least: float32(math.Inf(-1)), Greatest: float32(math.Inf(1))}
 }
 

@@ -116,7 +116,7 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 	case !p.signed && signed:
 		t.flip, t.correction = 0x80, t.correction+128
 	}
-	t.high = float32(e.Highest - e.ZeroPoint)
+	t.high, t.bounded = float32(e.Highest-e.ZeroPoint), e.Bounded
 	t.limit(e.ZeroPoint, e.Lowest, e.Highest)
 	joins := row.joins && (requantizes || afterwards) && residual.join(&t, e)
 	var tiles amxTile

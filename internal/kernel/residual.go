@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // CodeSum is a sum of two operands of codes, element by element: a *BinaryInt8 of Add or Sub, or a *SumInt8.
 type CodeSum interface {
 	// codes computes as many elements as y has, which may be a or b.
@@ -30,14 +32,19 @@ func (r *Residual) join(t *tileInt8, e *Epilogue) bool {
 	if r.Second {
 		own, other = other, own
 	}
-	// What the product makes must be what the sum reads.
-	if own.ZeroPoint != e.ZeroPoint || own.Signed && e.Highest > 127 || !own.Signed && e.Lowest < 0 ||
-		other.ZeroPoint < -1<<14 || other.ZeroPoint > 1<<14 {
+	const most = 1 << 14 // with such ratios and zero points no sum of two terms leaves int32
+	small := func(ratio float32) bool { return ratio > -most && ratio < most }
+	if !e.Bounded || !small(own.Scale) || !small(other.Scale) || other.ZeroPoint < -most || other.ZeroPoint > most {
 		return false
 	}
-	t.low, t.ratio, t.residualRatio = e.Lowest-e.ZeroPoint, own.Scale, other.Scale
+	// What the product makes must be what the sum reads.
+	if own.ZeroPoint != e.ZeroPoint || own.Signed && e.Highest > 127 || !own.Signed && e.Lowest < 0 {
+		return false
+	}
+	t.low, t.ratio, t.residualRatio = float32(e.Lowest-e.ZeroPoint), own.Scale, other.Scale
+	const magic = 1 << 23
 	flip, zero := unsigned(other.Signed, other.ZeroPoint)
-	t.residualFlip, t.residualZero = uint32(flip), zero
+	t.residualFlip, t.residualZero = math.Float32bits(magic)|uint32(flip), float32(magic+zero)
 	t.sumHigh = float32(k.highest - k.zeroPoint)
 	t.limit(k.zeroPoint, k.lowest, k.highest)
 	return true
@@ -70,14 +77,29 @@ func (r *Residual) add(out []byte, outStarts []int, staged []byte, stride int, r
 			}
 			codes = own
 		}
-		a, b := codes[:n*columns], other[:n*columns]
-		if r.Second {
-			r.Sum.codes(a, b, a)
-		} else {
-			r.Sum.codes(a, a, b)
-		}
+		a := codes[:n*columns]
+		r.addRow(a, a, other)
 		for i := range n {
 			copy(out[outStarts[first+i]+channel:][:columns], a[i*columns:])
 		}
 	}
+}
+
+// addRow adds as many elements as y has.
+func (r *Residual) addRow(y, own, other []byte) {
+	a, b := own[:len(y)], other[:len(y)]
+	if r.Second {
+		a, b = b, a
+	}
+	r.Sum.codes(y, a, b)
+}
+
+// AreBounded reports whether multipliers are all less than 1; see Epilogue.
+func AreBounded(multipliers []float32) bool {
+	for _, m := range multipliers {
+		if !(m > -1 && m < 1) {
+			return false
+		}
+	}
+	return true
 }

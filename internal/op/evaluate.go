@@ -45,6 +45,11 @@ func EvaluateWith(ctx context.Context, n *graph.Node, in []*tensor.Tensor, run R
 	return c.out, nil
 }
 
+// Other evaluates another node, for operators that stand for several.
+func (c *Evaluation) Other(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
+	return EvaluateWith(c.ctx, n, in, c.run)
+}
+
 // Has reports whether operand i is present.
 func (c *Evaluation) Has(i int) bool { return i < len(c.in) && c.in[i] != nil }
 

@@ -178,9 +178,11 @@ func (f *file) finish256(rows int) {
 	f.op("VBROADCASTSS", field(tileInt8, "high", "AX"), y(12))
 	for i := range 2 * rows {
 		f.op("VMINPS", y(12), y(i), y(i))
-		f.op("VCVTPS2DQ", y(i), y(i))
 	}
 	f.join256(rows)
+	for i := range 2 * rows {
+		f.op("VCVTPS2DQ", y(i), y(i))
+	}
 	f.comment("four vectors at a time, as with 512 bits")
 	f.op("VPBROADCASTW", field(tileInt8, "zeroPoint", "AX"), y(12))
 	f.op("VPBROADCASTB", field(tileInt8, "least", "AX"), y(13))
@@ -213,41 +215,39 @@ func (f *file) finish256(rows int) {
 	f.op("RET")
 }
 
-// join256 is join512 for 2·rows registers.
+// join256 adds residuals, if there are any, to products that are only limited from above, as floats, in registers 0 to
+// 2·rows−1; the products are rounded and limited first.
 func (f *file) join256(rows int) {
 	alone := f.newLabel("alone")
 	f.op("MOVQ", field(tileInt8, "residual", "AX"), "SI")
 	f.op("TESTQ", "SI", "SI")
 	f.op("JEQ", alone)
 	f.op("MOVQ", field(tileInt8, "residualStarts", "AX"), "DX")
-	constant := func(name string, register int) {
-		f.op("VPBROADCASTD", field(tileInt8, name, "AX"), y(register))
+	constants := func(names ...string) {
+		for i, name := range names {
+			f.op("VPBROADCASTD", field(tileInt8, name, "AX"), y(12+i))
+		}
 	}
-	constant("low", 12)
-	constant("ratio", 13)
+	constants("low", "ratio")
 	for i := range 2 * rows {
-		f.op("VPMAXSD", y(12), y(i), y(i))
-		f.op("VCVTDQ2PS", y(i), y(i))
+		f.op("VMAXPS", y(12), y(i), y(i))
+		f.op("VROUNDPS", "$8", y(i), y(i))
 		f.op("VMULPS", y(13), y(i), y(i))
 	}
-	constant("residualFlip", 12)
-	constant("residualZero", 13)
-	constant("residualRatio", 14)
+	constants("residualFlip", "residualZero", "residualRatio")
 	for i := range 2 * rows {
 		if i%2 == 0 {
 			f.op("MOVQ", at(4*i, "DX"), "DI")
 		}
 		f.op("VPMOVZXBD", fmt.Sprintf("%d(SI)(DI*1)", i%2*8), y(15))
 		f.op("VPXOR", y(12), y(15), y(15))
-		f.op("VPSUBD", y(13), y(15), y(15))
-		f.op("VCVTDQ2PS", y(15), y(15))
+		f.op("VSUBPS", y(13), y(15), y(15))
 		f.op("VMULPS", y(14), y(15), y(15))
 		f.op("VADDPS", y(15), y(i), y(i))
 	}
-	constant("sumHigh", 12)
+	constants("sumHigh")
 	for i := range 2 * rows {
 		f.op("VMINPS", y(12), y(i), y(i))
-		f.op("VCVTPS2DQ", y(i), y(i))
 	}
 	f.place(alone)
 }

@@ -77,6 +77,7 @@ func avx512vnni(f *file, rows, vectors int, flip bool) {
 		f.op("MOVL", "$0x80808080", "CX")
 		f.op("VPBROADCASTD", "CX", z(31))
 	}
+	f.prefetchResiduals(rows)
 	f.runs(tileInt8, rows, 0, 128, func() {
 		for v := range vectors {
 			f.op("VMOVDQU64", at(64*v, "BX"), z(24+v))
@@ -128,7 +129,6 @@ func finish512(f *file, rows, vectors int) {
 		f.op("VMINPS.Z", z(28), z(26+v), "K3", z(26+v))
 		f.op("VMAXPS", z(29), z(26+v), z(26+v))
 	}
-	f.op("VPBROADCASTD", field(tileInt8, "high", "AX"), z(28))
 	n := rows * vectors
 	each := func(write func(i int)) {
 		for i := range n {
@@ -137,13 +137,24 @@ func finish512(f *file, rows, vectors int) {
 	}
 	each(func(i int) { f.op("VCVTDQ2PS", z(i), z(i)) })
 	each(func(i int) { f.op("VMULPS", z(26+i%vectors), z(i), z(i)) })
-	each(func(i int) { f.op("VMINPS", z(28), z(i), z(i)) })
-	each(func(i int) { f.op("VCVTPS2DQ", z(i), z(i)) })
+	alone, rounded := f.newLabel("alone"), f.newLabel("rounded")
+	f.op("MOVQ", field(tileInt8, "residual", "AX"), "SI")
+	f.op("TESTQ", "SI", "SI")
+	f.op("JEQ", alone)
 	join512(f, rows, vectors)
+	f.op("JMP", rounded)
+	f.place(alone)
+	f.op("CMPB", field(tileInt8, "bounded", "AX"), "$0")
+	f.op("JNE", rounded)
+	f.op("VPBROADCASTD", field(tileInt8, "high", "AX"), z(28))
+	each(func(i int) { f.op("VMINPS", z(28), z(i), z(i)) })
+	f.place(rounded)
+	each(func(i int) { f.op("VCVTPS2DQ", z(i), z(i)) })
+	f.op("VPBROADCASTB", field(tileInt8, "greatest", "AX"), z(28))
 	f.op("VPBROADCASTW", field(tileInt8, "zeroPoint", "AX"), z(29))
 	f.op("VPBROADCASTB", field(tileInt8, "least", "AX"), z(30))
 	f.op("VPBROADCASTB", field(tileInt8, "shift", "AX"), z(31))
-	f.comment("four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited from below, in order")
+	f.comment("four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order")
 	f.op("VMOVDQU32", "transpose4x4<>(SB)", z(26))
 	quarter := func(i int) string { return z(min(i, n-1)) }
 	for i := 0; i < n; i += 4 {
@@ -157,6 +168,7 @@ func finish512(f *file, rows, vectors int) {
 		}
 		f.op("VPACKUSWB", second, z(i), z(i))
 		f.op("VPMAXUB", z(30), z(i), z(i))
+		f.op("VPMINUB", z(28), z(i), z(i))
 		f.op("VPXORD", z(31), z(i), z(i))
 		f.op("VPERMD", z(i), z(26), z(i))
 	}
@@ -200,36 +212,44 @@ func finish512(f *file, rows, vectors int) {
 	store(true)
 }
 
-// join512 adds residuals, if there are any, to codes less their zero point that are only limited from above, in registers
-// 0 to rows·vectors−1.
-func join512(f *file, rows, vectors int) {
-	alone := f.newLabel("alone")
+// prefetchResiduals asks for the residuals that a tile adds at its end, which may be in another processor's cache.
+func (f *file) prefetchResiduals(rows int) {
+	alone := f.newLabel("noResidual")
 	f.op("MOVQ", field(tileInt8, "residual", "AX"), "SI")
 	f.op("TESTQ", "SI", "SI")
 	f.op("JEQ", alone)
 	f.op("MOVQ", field(tileInt8, "residualStarts", "AX"), "DX")
-	for i, name := range []string{"residualZero", "sumHigh"} {
-		f.op("VPBROADCASTD", field(tileInt8, name, "AX"), z(24+i))
+	for r := range rows {
+		f.op("MOVQ", at(8*r, "DX"), "DI")
+		f.op("PREFETCHT0", indexed("SI", "DI"))
 	}
-	for i, name := range []string{"low", "ratio", "residualRatio", "residualFlip"} {
-		f.op("VPBROADCASTD", field(tileInt8, name, "AX"), z(28+i))
+	f.place(alone)
+}
+
+// join512 adds residuals to products, as floats, in registers 0 to rows·vectors−1; the products are rounded and limited
+// first. Subtractions and additions are spelled as multiplications by one that add, which other units of a processor do
+// than conversions; their results are the same.
+func join512(f *file, rows, vectors int) {
+	f.op("MOVQ", field(tileInt8, "residualStarts", "AX"), "DX")
+	low, high, ratio, flip, zero, residualRatio, one, other := z(24), z(25), z(26), z(27), z(28), z(29), z(30), z(31)
+	f.op("MOVL", "$0x3f800000", "CX")
+	f.op("VPBROADCASTD", "CX", one)
+	for i, name := range []string{"low", "high", "ratio", "residualFlip", "residualZero", "residualRatio"} {
+		f.op("VPBROADCASTD", field(tileInt8, name, "AX"), z(24+i))
 	}
 	for r := range rows {
 		f.op("MOVQ", at(8*r, "DX"), "DI")
 		for v := range vectors {
-			sum, other := z(r*vectors+v), z(26+v)
+			sum := z(r*vectors + v)
 			f.op("VPMOVZXBD.Z", fmt.Sprintf("%d(SI)(DI*1)", 16*v), column(v), other)
-			f.op("VPMAXSD", z(28), sum, sum)
-			f.op("VPXORD", z(31), other, other)
-			f.op("VCVTDQ2PS", sum, sum)
-			f.op("VPSUBD", z(24), other, other)
-			f.op("VMULPS", z(29), sum, sum)
-			f.op("VCVTDQ2PS", other, other)
-			f.op("VMULPS", z(30), other, other)
-			f.op("VADDPS", other, sum, sum)
-			f.op("VMINPS", z(25), sum, sum)
-			f.op("VCVTPS2DQ", sum, sum)
+			f.op("VMINPS", high, sum, sum)
+			f.op("VPXORD", flip, other, other)
+			f.op("VMAXPS", low, sum, sum)
+			f.op("VFMSUB213PS", zero, one, other)
+			f.op("VRNDSCALEPS", "$8", sum, sum)
+			f.op("VMULPS", residualRatio, other, other)
+			f.op("VMULPS", ratio, sum, sum)
+			f.op("VFMADD213PS", other, one, sum)
 		}
 	}
-	f.place(alone)
 }
