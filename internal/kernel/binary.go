@@ -228,12 +228,18 @@ func (k *BinaryInt8) vector(y, a, b []byte) (done int) {
 		k.zeroA < -most || k.zeroA > most || k.zeroB < -most || k.zeroB > most {
 		return 0
 	}
-	steps := len(y) / k.Vector.kernel.width()
-	if steps == 0 {
-		return 0
+	for kernel := k.Vector.kernel; kernel != vectorNone; kernel = kernel.narrower() {
+		if n := (len(y) - done) / kernel.width() * kernel.width(); n > 0 {
+			k.run(kernel, y[done:][:n], a[done:][:n], b[done:][:n])
+			done += n
+		}
 	}
-	done = steps * k.Vector.kernel.width()
-	r := codesRun{out: unsafe.Pointer(&y[0]), a: unsafe.Pointer(&a[:done][0]), b: unsafe.Pointer(&b[:done][0]), steps: steps,
+	return done
+}
+
+// run computes whole vectors.
+func (k *BinaryInt8) run(kernel vectorKernel, y, a, b []byte) {
+	r := codesRun{out: unsafe.Pointer(&y[0]), a: unsafe.Pointer(&a[0]), b: unsafe.Pointer(&b[0]), steps: len(y) / kernel.width(),
 		ratioA: k.ratioA, ratioB: k.ratioB}
 	r.flipA, r.zeroA = operand(Int8Operand{Signed: k.signedA, ZeroPoint: k.zeroA})
 	r.flipB, r.zeroB = operand(Int8Operand{Signed: k.signedB, ZeroPoint: k.zeroB})
@@ -241,8 +247,7 @@ func (k *BinaryInt8) vector(y, a, b []byte) (done int) {
 		r.ratioA = k.multiplier
 	}
 	r.limit(k.zeroPoint, k.lowest, k.highest)
-	k.Vector.kernel.binaryCodes(k.multiply, &r)
-	return done
+	kernel.binaryCodes(k.multiply, &r)
 }
 
 // unsigned is how to read codes as u8: what to flip in the stored byte, and the zero point that goes with it.

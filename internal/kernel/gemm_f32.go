@@ -96,7 +96,7 @@ func (w *F32Weights) panel(dst []float32, nr, group, first, columns int) {
 					copy(dst[i*nr:], w.Data[at+i*w.InputStride:][:columns])
 				}
 			} else {
-				for j := range columns {
+				for j := w.sideBySide(dst, nr, at, columns); j < columns; j++ {
 					from := at + j*w.OutputStride
 					for i := j; i < w.Inputs*nr; i += nr {
 						dst[i] = w.Data[from]
@@ -107,6 +107,24 @@ func (w *F32Weights) panel(dst []float32, nr, group, first, columns int) {
 			dst = dst[w.Inputs*nr:]
 		}
 	}
+}
+
+// sideBySide packs four columns at a time, whose weights for one element of the window lie behind each other, and returns
+// how many are done.
+func (w *F32Weights) sideBySide(dst []float32, nr, at, columns int) (done int) {
+	if w.InputStride != 1 {
+		return 0
+	}
+	n, step := w.Inputs, w.OutputStride
+	for ; done+4 <= columns; done += 4 {
+		from := w.Data[at+done*step:]
+		a, b, c, d := from[:n], from[step:][:n], from[2*step:][:n], from[3*step:][:n]
+		for i, v := range a {
+			to := (*[4]float32)(dst[i*nr+done:])
+			to[0], to[1], to[2], to[3] = v, b[i], c[i], d[i]
+		}
+	}
+	return done
 }
 
 // EpilogueF32 is what becomes of a float sum: it starts from the bias and is limited to [Least, Greatest] at the end.

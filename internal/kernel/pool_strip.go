@@ -97,7 +97,7 @@ func (v Vector) pool(kind poolKind, w *Window, out, in unsafe.Pointer, pad byte,
 			left := w.Channels - c
 			vectors := poolVectors(kind, left/channels)
 			masked := left < channels
-			if masked && v.kernel != vectorAVX512 { // the last vector overlaps the one before
+			if masked && c > 0 { // the last vector overlaps the one before
 				c, left, masked = w.Channels-channels, channels, false
 			}
 			s.mask = math.MaxUint64 >> (64 - min(left, channels))

@@ -50,6 +50,14 @@ func (k vectorKernel) width() int {
 	return 32
 }
 
+// narrower is the kernels on shorter vectors that the tier has as well, for what is left of a row; or none.
+func (k vectorKernel) narrower() vectorKernel {
+	if k == vectorAVX512 {
+		return vectorAVX2
+	}
+	return vectorNone
+}
+
 // codesRun is one call of a micro-kernel on codes. Assembly reads it by field names.
 type codesRun struct {
 	out, a, b                   unsafe.Pointer
