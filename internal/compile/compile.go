@@ -26,18 +26,22 @@ type Options struct {
 	// MaxBytes bounds the memory of one run, so that a hostile shape is an error and not the end of the process;
 	// 0 means 8 GiB.
 	MaxBytes int
+	// Direct makes convolutions add up products in order of depth, never by an algorithm that does with fewer, whose
+	// roundings are others.
+	Direct bool
 	// Tier is whose kernels are used, one of Tiers; "" for what package cpu chooses.
 	Tier string
 }
 
-// Executor prepares graphs by compiling them.
+// Executor prepares graphs by compiling them. Its convolutions are Direct: what is made of its results, like the ranges
+// of calibration, does not depend on which algorithms are fast.
 type Executor struct {
 	Threads int // as in Options
 }
 
 // Prepare compiles a graph that returns the values named by keep as well.
 func (e Executor) Prepare(g *graph.Graph, keep []string) (graph.Runner, error) {
-	return Compile(g, Options{Threads: e.Threads, Keep: keep})
+	return Compile(g, Options{Threads: e.Threads, Keep: keep, Direct: true})
 }
 
 // Compile makes a session for a graph, which is not changed. It fails if the graph is illegal,

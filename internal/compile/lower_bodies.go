@@ -51,7 +51,7 @@ func lowerBodies(b *builder, n *graph.Node) (prepared, error) {
 			}
 			g.Inputs, given[body] = append(g.Inputs, v), append(given[body], i)
 		}
-		p, err := b.compile(g, Options{MaxBytes: b.maxBytes})
+		p, err := b.compile(g, Options{MaxBytes: b.maxBytes, Direct: b.direct})
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"slices"
+
 	"github.com/octet-nn/octet/internal/graph"
 	"github.com/octet-nn/octet/internal/kernel"
 	"github.com/octet-nn/octet/internal/op"
@@ -74,6 +76,17 @@ func lowerConvFloat(b *builder, n *graph.Node) (prepared, error) {
 			return finish()
 		}, nil
 	}
+	if winograd := b.packWinograd(n, packed); winograd != nil {
+		return func(c *planning) error {
+			x, y, finish, err := c.spatial(o.Layout)
+			if err != nil {
+				return err
+			}
+			k := &kernel.WinogradF32{Weights: winograd, Window: convWindow(o, f, x, y), Epilogue: epilogue}
+			emitScratched[float32, float32](c, "conv_f32_winograd", k, y, x)
+			return finish()
+		}, nil
+	}
 	product := b.kernels.PackF32(packed)
 	return func(c *planning) error {
 		x, y, finish, err := c.spatial(o.Layout)
@@ -84,6 +97,26 @@ func lowerConvFloat(b *builder, n *graph.Node) (prepared, error) {
 		emitScratched[float32, float32](c, "conv_f32", k, y, x)
 		return finish()
 	}, nil
+}
+
+// packWinograd packs the weights of a convolution for Winograd's algorithm, or returns nil. What is best depends on the
+// size of the image, so that it must be known.
+func (b *builder) packWinograd(n *graph.Node, w kernel.F32Weights) *kernel.PackedWinogradF32 {
+	o := n.Op.(*op.Conv)
+	shape := n.Outputs[0].Type.Shape
+	if b.direct || len(shape) != 4 || !all(o.Strides, 1) || !all(o.Dilations, 1) {
+		return nil
+	}
+	y := o.Layout.Spatial(len(shape))
+	if !shape[y].Known() || !shape[y+1].Known() {
+		return nil
+	}
+	return b.kernels.PackWinogradF32(w, shape[y].Size, shape[y+1].Size)
+}
+
+// all reports whether all attributes, of which there may be none, are v.
+func all(attributes []int, v int) bool {
+	return !slices.ContainsFunc(attributes, func(a int) bool { return a != v })
 }
 
 // epilogueFloat is a constant bias and a fused activation; ok is false if the bias is computed or is not one

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/octet-nn/octet/internal/graph"
+	"github.com/octet-nn/octet/internal/kernel"
 	"github.com/octet-nn/octet/internal/op"
 	"github.com/octet-nn/octet/tensor"
 )
@@ -146,6 +147,51 @@ func TestConvOfFloatsByCodes(t *testing.T) {
 			s.check(s.typed(graph.WeightOnly, cc.op(nil), real, x, w, b),
 				s.typed(graph.DynamicActivations, cc.op(nil), real, x, w, b),
 				s.typed(graph.DynamicActivations, cc.op(&op.Clamp{Min: -1, Max: 1}), real, x, w))
+		})
+	}
+}
+
+// 3×3 convolutions with stride 1 of images whose size is known take Winograd's algorithm where the tier has it, and none
+// does if direct sums are asked for.
+func TestConvChoosesWinograd(t *testing.T) {
+	tier, err := (&Options{}).tier()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := kernel.Filter{Height: 3, Width: 3, Inputs: 16, Outputs: 40, Groups: 1}
+	has := kernel.For(tier).PackWinogradF32(kernel.F32Weights{Filter: f, Data: make([]float32, 9*16*40)}, 20, 21) != nil
+	if !has {
+		t.Logf("SKIP: tier %v has no kernel for it; direct sums are checked", tier)
+	}
+	same := convCase{spatial: []int{20, 21}, kernel: []int{3, 3}, in: 16, out: 40, pads: []int{1, 1, 1, 1}}
+	strided, dilated, grouped, unknown, hwio := same, same, same, same, same
+	strided.strides, dilated.dilations, grouped.groups, unknown.spatial = []int{1, 2}, []int{2, 1}, 2, []int{-1, 21}
+	hwio.filter = op.HWIO
+	for _, tc := range []struct {
+		name string
+		convCase
+		direct, want bool
+	}{
+		{"same", same, false, has}, {"HWIO", hwio, false, has}, {"direct", same, true, false}, {"strided", strided, false, false},
+		{"dilated", dilated, false, false}, {"grouped", grouped, false, false}, {"unknown height", unknown, false, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newSketch(t, 7)
+			x := s.input(tensor.Float32, nil, tc.inputShape()...)
+			y := s.node(tc.op(&op.Clamp{Min: 0, Max: 6}), x, s.constant(s.floats(tc.filterShape()...), nil), s.constant(s.floats(tc.out), nil))
+			s.check(y)
+			session, err := Compile(s.graph, Options{Threads: 1, Direct: tc.direct})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer session.Close()
+			plan, err := session.Plan([]*tensor.Tensor{tensor.New(tensor.Float32, 2, 20, 21, 16)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := plan.Steps[0].Kernel == "conv_f32_winograd"; len(plan.Steps) != 1 || got != tc.want {
+				t.Errorf("%d steps, the first by %s", len(plan.Steps), plan.Steps[0].Kernel)
+			}
 		})
 	}
 }

@@ -58,7 +58,7 @@ func newProgram(g *graph.Graph, o Options) (*program, error) {
 		return nil, err
 	}
 	b := &builder{kernels: kernel.For(tier), packed: map[graph.Use]bool{}, traits: map[*graph.Node]trait{},
-		residuals: map[*graph.Node]residualSum{}, maxBytes: p.maxBytes, compile: newProgram}
+		residuals: map[*graph.Node]residualSum{}, maxBytes: p.maxBytes, direct: o.Direct, compile: newProgram}
 	p.vector = b.kernels.Vector()
 	if p.kernels, err = b.chooseAll(p.graph.Nodes, o.Threads); err != nil {
 		return nil, err
@@ -113,6 +113,7 @@ func (p *program) Outputs() []*graph.Value { return p.outputs }
 // builder chooses kernels and remembers which constants they have packed. Nodes are prepared on several goroutines.
 type builder struct {
 	kernels kernel.Set
+	direct  bool // as in Options
 
 	mu        sync.Mutex // of the maps
 	packed    map[graph.Use]bool

@@ -25,7 +25,7 @@ func gemmInt8Assembly() []gemmInt8Row {
 // gemmF32Assembly is the same for gemmF32Table.
 func gemmF32Assembly() []gemmF32Row {
 	return []gemmF32Row{
-		{Name: "f32_gemm_12x32c1__avx512", Tier: cpu.AVX512VNNI, MR: 12, NR: 32, KR: 1, tile: tileAVX512},
+		{Name: "f32_gemm_12x32c1__avx512", Tier: cpu.AVX512VNNI, MR: 12, NR: 32, KR: 1, tile: tileAVX512, winograd: true},
 		{Name: "f32_gemm_6x16c1__avx2", Tier: cpu.AVX2, MR: 6, NR: 16, KR: 1, tile: tileAVX2},
 	}
 }
@@ -131,3 +131,19 @@ func pack16c4Wide(panel []uint64, column []int8, j int) {
 }
 
 func (t *gemvInt8) run() { gemvInt8AVX512VNNI(t) }
+
+func (s *winogradInput) run(size int) {
+	if size == 4 {
+		winogradInput4AVX512(s)
+	} else {
+		winogradInput2AVX512(s)
+	}
+}
+
+func (s *winogradOutput) run(size int) {
+	if size == 4 {
+		winogradOutput4AVX512(s)
+	} else {
+		winogradOutput2AVX512(s)
+	}
+}

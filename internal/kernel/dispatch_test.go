@@ -64,6 +64,7 @@ var flagTiers = map[string]cpu.Tier{
 	"amx":              cpu.AMX,
 	"bytePermutations": lowestTier(vectorTable, func(r vectorRow) bool { return r.vector.bytePermutations }),
 	"gemv":             lowestTier(gemmInt8Table, func(r gemmInt8Row) bool { return r.gemv }),
+	"winograd":         lowestTier(gemmF32Table, func(r gemmF32Row) bool { return r.winograd }),
 }
 
 // lowestTier is the tier of the last row that has something, or of none.

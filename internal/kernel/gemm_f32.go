@@ -8,7 +8,8 @@ type gemmF32Row struct {
 	Tier       cpu.Tier
 	MR, NR, KR int // rows, columns and depth of a register tile
 
-	tile tileKernel
+	tile     tileKernel
+	winograd bool // the tier has Winograd's transforms, for panels of 32 columns
 }
 
 // tileF32 is the product of tiles of up to MR rows, one below the other, with one packed panel of up to NR columns.

@@ -80,7 +80,6 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 			p.place.starts(outStarts[:rows], first, p.outStride)
 		}
 		previous = b
-		size, larger := evenTiles(rows, mr)
 		for panel := b.firstPanel; panel < b.lastPanel; panel++ {
 			column, skip, columns, half := pieces.part(panel, nr, firstColumn, lastColumn)
 			t.columns = columns
@@ -95,21 +94,27 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 			if skip > 0 {
 				t.out = staged // the only row begins with the first column
 			}
-			t.rowStarts, t.outStarts = starts, outStarts
-			if larger > 0 {
-				t.rows, t.tiles = size+1, larger
-				row.run(&t)
-				done := larger * t.rows
-				t.rowStarts, t.outStarts = starts[done:], outStarts[done:]
-			}
-			if tiles := divideUp(rows, mr) - larger; tiles > 0 {
-				t.rows, t.tiles = size, tiles
-				row.run(&t)
-			}
+			row.runRows(&t, starts[:rows], outStarts)
 			if skip > 0 {
 				copy(out[channel+skip:], staged[skip:columns])
 			}
 		}
+	}
+}
+
+// runRows computes rows in tiles of about equal height.
+func (r *gemmF32Row) runRows(t *tileF32, starts, outStarts []int) {
+	size, larger := evenTiles(len(starts), r.MR)
+	t.rowStarts, t.outStarts = starts, outStarts
+	if larger > 0 {
+		t.rows, t.tiles = size+1, larger
+		r.run(t)
+		done := larger * (size + 1)
+		t.rowStarts, t.outStarts = starts[done:], outStarts[done:]
+	}
+	if tiles := divideUp(len(starts), r.MR) - larger; tiles > 0 {
+		t.rows, t.tiles = size, tiles
+		r.run(t)
 	}
 }
 

@@ -25,6 +25,7 @@ var targets = []target{
 	{"product_int8_amd64", productInt8},
 	{"gemv_int8_amd64", gemvAVX512},
 	{"product_f32_amd64", productF32},
+	{"winograd_amd64", winograd},
 	{"product_amx_amd64", productAMX},
 	{"product_arm64", productARM64},
 	{"depthwise_arm64", depthwiseARM64},
