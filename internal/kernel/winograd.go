@@ -55,7 +55,7 @@ type winogradOutput struct {
 
 // PackWinogradF32 packs the weights of a convolution with stride 1 for WinogradF32, for an output of known height and
 // width. It returns nil if ConvF32 is to be used: if the tier has no such kernel, if it is not thought to be faster, or
-// if weights are not finite or too large to transform.
+// if weights are not finite or very large.
 func (s Set) PackWinogradF32(w F32Weights, height, width int) *PackedWinogradF32 {
 	if !s.gemmF32.winograd || w.Groups != 1 || w.Height != 3 || w.Width != 3 {
 		return nil
@@ -119,68 +119,83 @@ func winogradSize(inputs, outputs, height, width int) (size int) {
 
 type winogradVector [winogradColumns]float32
 
-// fill transforms weights: G·g·Gᵀ. It reports whether the results are finite.
+// winogradLargest bounds weights, so that their transforms are finite: they are at most 2.25 times as large.
+const winogradLargest = 1e37
+
+// fill transforms weights: G·g·Gᵀ. It reports whether none is too large.
 func (p *PackedWinogradF32) fill(w F32Weights) bool {
-	in := p.size + 2
-	points := winogradPoints2
-	if p.size == 4 {
-		points = winogradPoints4
-	}
-	finite := true
+	var taps [9]winogradVector
 	for panel := range divideUp(w.Outputs, winogradColumns) {
 		first := panel * winogradColumns
 		columns := min(winogradColumns, w.Outputs-first)
 		for channel := range w.Inputs {
-			var taps, lines [3 * 6]winogradVector
-			for y := range 3 {
-				for x := range 3 {
-					at := w.at(0, first, y, x) + channel*w.InputStride
-					tap := &taps[3*y+x]
-					for j := range columns {
-						tap[j] = w.Data[at]
-						at += w.OutputStride
+			for i := range taps {
+				at := w.at(0, first, i/3, i%3) + channel*w.InputStride
+				tap := taps[i][:columns]
+				for j := range tap {
+					v := w.Data[at]
+					if !(v <= winogradLargest && v >= -winogradLargest) {
+						return false
 					}
+					tap[j] = v
+					at += w.OutputStride
 				}
 			}
-			for x := range 3 { // lines[3·i+x] is line i, column x of G·g
-				points([6]*winogradVector{&lines[x], &lines[3+x], &lines[6+x], &lines[9+x], &lines[12+x], &lines[15+x]},
-					&taps[x], &taps[3+x], &taps[6+x])
-			}
-			for y := range in {
-				var to [6]*winogradVector
-				for x := range in {
-					to[x] = (*winogradVector)(p.plane(panel, y*in+x)[channel*winogradColumns:])
-				}
-				points(to, &lines[3*y], &lines[3*y+1], &lines[3*y+2])
-				for x := range in {
-					for _, v := range to[x] {
-						finite = finite && v-v == 0
-					}
-				}
+			if p.size == 4 {
+				p.transform4(&taps, panel, channel)
+			} else {
+				p.transform2(&taps, panel, channel)
 			}
 		}
 	}
-	return finite
+	return true
 }
 
-// winogradPoints4 multiplies by G of F(4×4, 3×3).
-func winogradPoints4(to [6]*winogradVector, a, b, c *winogradVector) {
-	for j := range a {
-		g0, g1, g2 := float64(a[j]), float64(b[j]), float64(c[j])
-		even, odd := g0+g2, g1
-		to[0][j], to[5][j] = float32(g0/4), c[j]
-		to[1][j], to[2][j] = float32((-1./6)*(even+odd)), float32((-1./6)*(even-odd))
-		even, odd = g0+4*g2, 2*g1
-		to[3][j], to[4][j] = float32((1./24)*(even+odd)), float32((1./24)*(even-odd))
+// transform4 makes the 36 vectors of weights of a channel, by G of F(4×4, 3×3).
+func (p *PackedWinogradF32) transform4(taps *[9]winogradVector, panel, channel int) {
+	var lines [18]winogradVector // line y, column x of G·g is 3·y + x
+	for x := range 3 {
+		winogradPoints4(&lines[x], &lines[3+x], &lines[6+x], &lines[9+x], &lines[12+x], &lines[15+x], &taps[x], &taps[3+x], &taps[6+x])
+	}
+	for y := range 6 {
+		to := func(x int) *winogradVector { return p.vector(panel, 6*y+x, channel) }
+		winogradPoints4(to(0), to(1), to(2), to(3), to(4), to(5), &lines[3*y], &lines[3*y+1], &lines[3*y+2])
 	}
 }
 
-// winogradPoints2 multiplies by G of F(2×2, 3×3).
-func winogradPoints2(to [6]*winogradVector, a, b, c *winogradVector) {
-	for j := range a {
-		even, odd := a[j]+c[j], b[j]
-		to[0][j], to[3][j] = a[j], c[j]
-		to[1][j], to[2][j] = (even+odd)/2, (even-odd)/2
+// transform2 makes the 16 vectors of weights of a channel, by G of F(2×2, 3×3).
+func (p *PackedWinogradF32) transform2(taps *[9]winogradVector, panel, channel int) {
+	var lines [12]winogradVector
+	for x := range 3 {
+		winogradPoints2(&lines[x], &lines[3+x], &lines[6+x], &lines[9+x], &taps[x], &taps[3+x], &taps[6+x])
+	}
+	for y := range 4 {
+		to := func(x int) *winogradVector { return p.vector(panel, 4*y+x, channel) }
+		winogradPoints2(to(0), to(1), to(2), to(3), &lines[3*y], &lines[3*y+1], &lines[3*y+2])
+	}
+}
+
+// vector is the weights of one channel in a plane.
+func (p *PackedWinogradF32) vector(panel, plane, channel int) *winogradVector {
+	return (*winogradVector)(p.plane(panel, plane)[channel*winogradColumns:])
+}
+
+func winogradPoints4(u0, u1, u2, u3, u4, u5, a, b, c *winogradVector) {
+	for j, g0 := range a {
+		g1, g2 := b[j], c[j]
+		u0[j], u5[j] = g0/4, g2
+		even := g0 + g2
+		u1[j], u2[j] = float32(-1./6)*(even+g1), float32(-1./6)*(even-g1)
+		even, odd := g0+float32(4*g2), 2*g1
+		u3[j], u4[j] = float32(1./24)*(even+odd), float32(1./24)*(even-odd)
+	}
+}
+
+func winogradPoints2(u0, u1, u2, u3, a, b, c *winogradVector) {
+	for j, g0 := range a {
+		g1, g2 := b[j], c[j]
+		even := g0 + g2
+		u0[j], u1[j], u2[j], u3[j] = g0, (even+g1)/2, (even-g1)/2, g2
 	}
 }
 

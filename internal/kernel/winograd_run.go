@@ -226,9 +226,7 @@ func (p *winogradProduct) direct(out, in, bias []float32, tile, channel, columns
 // taps makes the weights of a channel of the transformed ones.
 func (p *PackedWinogradF32) taps(taps *[9]winogradVector, panel, channel int) {
 	side := p.size + 2
-	at := func(y, x int) *winogradVector {
-		return (*winogradVector)(p.plane(panel, y*side+x)[channel*winogradColumns:])
-	}
+	at := func(y, x int) *winogradVector { return p.vector(panel, y*side+x, channel) }
 	// Of a line of points those of 0, 1, −1 and infinity say what the taps are.
 	ends, middle := float32(1), float32(1)
 	if p.size == 4 {
