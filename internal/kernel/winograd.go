@@ -80,7 +80,7 @@ func (s Set) packWinograd(w F32Weights, size int) *PackedWinogradF32 {
 const (
 	winogradColumns = 32  // of a panel
 	winogradPlanes  = 36  // at most
-	winogradMemory  = 512 // KiB of transformed input that a part of the work may have
+	winogradMemory  = 256 // KiB of transformed input that a part of the work may have, if that is enough for two tiles of rows
 )
 
 // Bytes is the memory that the packed weights take.
@@ -212,7 +212,7 @@ func (k *WinogradF32) product() winogradProduct {
 	p.all = p.across * divideUp(w.OutHeight, size)
 	p.feed.window = rowsWindow(p.all, 1, 1, 1)
 	p.feed.window.Batch = w.Batch
-	most := max(winogradMemory<<10/(4*k.Weights.planes()*k.Weights.filter.Inputs), k.Weights.row.MR)
+	most := max(winogradMemory<<10/(4*k.Weights.planes()*k.Weights.filter.Inputs), 2*k.Weights.row.MR)
 	p.feed.lines = max(1, divideUp(p.all, max(1, divideUp(p.all, most))))
 	return p
 }
