@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"math"
 	"slices"
 
 	"github.com/octet-nn/octet/internal/graph"
@@ -9,8 +10,8 @@ import (
 )
 
 // A Concat copies only those of its operands that cannot be computed where it wants them. The others are parts of its
-// result from the beginning: a run of it, or, along channels, as many elements of every pixel. Which they are is decided
-// before nodes are planned, so that each value is placed once.
+// result from the beginning: a run of it, or, along channels, as many elements of every pixel. Likewise Slice and Split
+// copy only what some reader wants packed. All this is decided before nodes are planned, so that each value is placed once.
 
 // part is where a value lies in the memory of another one.
 type part struct {
@@ -40,15 +41,16 @@ func (l *planner) isPlaced(v *graph.Value) bool {
 	return isPart || l.wholes[v] != nil
 }
 
-// placing decides which operands of Concats are parts of their results.
+// placing decides which operands of Concats are parts of their results, and which results of Slices are views.
 type placing struct {
 	*planner
 	needed  []bool
 	makers  map[*graph.Value]int   // by value: the node that makes it
 	readers map[*graph.Value][]use // by value: which nodes that are needed read it
 	lives   map[*graph.Value]*life
-	live    []int // by step, from −1 on: bytes that are live, were every value in memory of its own
-	most    int   // the most of live before anything was placed
+	live    []int                  // by step, from −1 on: bytes that are live, were every value in memory of its own
+	limit   int                    // of live
+	strides map[*graph.Value][]int // of parts and of views that are not packed
 }
 
 // use is an operand of a node.
@@ -63,25 +65,52 @@ type placed struct {
 	part  part
 }
 
-// findParts places the operands of Concats, the last Concat first, so that results which are operands in turn have been.
+// findParts places operands of Concats, and results of Slices and Splits: all of them if the run then needs no more memory
+// at its worst than if all were copied, else those of which each in turn does not make that worse.
 func (l *planner) findParts(needed []bool) {
-	l.parts, l.wholes = map[*graph.Value]part{}, map[*graph.Value]*whole{}
-	isConcat := func(n *graph.Node) bool { _, ok := n.Op.(*op.Concat); return ok }
-	if !slices.ContainsFunc(l.graph.Nodes, isConcat) {
+	l.parts, l.wholes, l.views = map[*graph.Value]part{}, map[*graph.Value]*whole{}, map[*graph.Value]bool{}
+	var moving []*graph.Node
+	for i, n := range l.graph.Nodes {
+		if l.program.traits[i]&movesElements != 0 && needed[i] && !l.late[i] {
+			moving = append(moving, n)
+		}
+	}
+	if len(moving) == 0 {
 		return
 	}
 	p := &placing{planner: l, needed: needed}
 	p.survey()
-	for i, n := range slices.Backward(l.graph.Nodes) {
-		if isConcat(n) && needed[i] && !l.late[i] && l.program.kernels[i] != nil {
+	most := slices.Max(p.live)
+	p.limit = math.MaxInt
+	p.decide(moving)
+	if slices.Max(p.live) > most {
+		clear(l.parts)
+		clear(l.wholes)
+		clear(l.views)
+		p.survey()
+		p.limit = most
+		p.decide(moving)
+	}
+}
+
+// decide goes through the nodes that move elements: first Concats, the last one first, so that results which are operands
+// in turn have been placed.
+func (p *placing) decide(nodes []*graph.Node) {
+	for _, n := range slices.Backward(nodes) {
+		if _, ok := n.Op.(*op.Concat); ok {
 			p.concat(n)
+		}
+	}
+	for _, n := range nodes {
+		if _, ok := n.Op.(*op.Concat); !ok {
+			p.slice(n)
 		}
 	}
 }
 
 // survey finds who makes and reads what, and how much memory is live when.
 func (p *placing) survey() {
-	p.makers, p.readers, p.lives = map[*graph.Value]int{}, map[*graph.Value][]use{}, map[*graph.Value]*life{}
+	p.makers, p.readers, p.lives, p.strides = map[*graph.Value]int{}, map[*graph.Value][]use{}, map[*graph.Value]*life{}, map[*graph.Value][]int{}
 	p.live = make([]int, len(p.graph.Nodes)+2)
 	begin := func(v *graph.Value, step int) {
 		shape, ok := v.Type.Shape.Known()
@@ -109,7 +138,7 @@ func (p *placing) survey() {
 			}
 			p.makers[v] = i
 			begin(v, i)
-			if of := p.lives[n.Input(0)]; of != nil && p.lives[v] != nil && p.views(i) {
+			if of := p.lives[n.Input(0)]; of != nil && p.lives[v] != nil && p.isView(i) {
 				of.last = max(of.last, p.lives[v].last)
 				p.lives[v] = of
 			}
@@ -122,7 +151,6 @@ func (p *placing) survey() {
 			l.add(p.live, 1)
 		}
 	}
-	p.most = slices.Max(p.live)
 }
 
 // add counts the bytes of a life, times ±1, where it is live.
@@ -132,8 +160,8 @@ func (l *life) add(live []int, times int) {
 	}
 }
 
-// views reports whether the result of node i is the bytes of its operand 0, in order.
-func (p *placing) views(i int) bool {
+// isView reports whether the result of node i is the bytes of its operand 0, in order.
+func (p *placing) isView(i int) bool {
 	n := p.graph.Nodes[i]
 	if t, ok := n.Op.(*op.Transpose); ok {
 		shape, known := n.Inputs[0].Type.Shape.Known()
@@ -207,7 +235,7 @@ func (p *placing) chain(v *graph.Value, at part, taken map[*graph.Value]bool) []
 		return nil
 	}
 	self := placed{v, at}
-	if p.views(maker) {
+	if p.isView(maker) {
 		if at.strides != nil {
 			return nil
 		}
@@ -216,38 +244,25 @@ func (p *placing) chain(v *graph.Value, at part, taken map[*graph.Value]bool) []
 		}
 		return nil
 	}
-	if at.strides == nil {
-		return []placed{self}
-	}
-	if !p.writesPart(maker, v, at.strides) {
+	if at.strides != nil && !p.writesPart(maker, v, at.strides) || !p.readAsPart(v, at.strides) {
 		return nil
-	}
-	for _, u := range p.readers[v] {
-		if !p.readsPart(u, v, at.strides) {
-			return nil
-		}
 	}
 	return []placed{self}
 }
 
 // writesPart reports whether node i can write its result where elements have the given strides.
 func (p *placing) writesPart(i int, v *graph.Value, strides []int) bool {
-	n := p.graph.Nodes[i]
-	if _, ok := n.Op.(*op.Concat); ok {
-		return p.program.kernels[i] != nil
-	}
-	return v == n.Outputs[0] && p.takesPixels(i, writesPixels, v, strides)
+	return p.program.traits[i]&movesElements != 0 || v == p.graph.Nodes[i].Outputs[0] && p.takesPixels(i, writesPixels, v, strides)
 }
 
 // readsPart reports whether a node can read an operand whose elements have the given strides.
 func (p *placing) readsPart(u use, v *graph.Value, strides []int) bool {
-	if p.late[u.node] {
-		return false
-	}
-	if _, ok := p.graph.Nodes[u.node].Op.(*op.Concat); ok {
-		return p.program.kernels[u.node] != nil
-	}
-	return u.operand == 0 && p.takesPixels(u.node, readsPixels, v, strides)
+	return p.program.traits[u.node]&movesElements != 0 || u.operand == 0 && p.takesPixels(u.node, readsPixels, v, strides)
+}
+
+// readAsPart reports whether all who read a value can, if its elements have the given strides.
+func (p *placing) readAsPart(v *graph.Value, strides []int) bool {
+	return strides == nil || !slices.ContainsFunc(p.readers[v], func(u use) bool { return !p.readsPart(u, v, strides) })
 }
 
 // takesPixels reports whether the kernel of node i reads or writes a value whose pixels are apart as the strides say.
@@ -281,8 +296,7 @@ func pixelStride(shape, strides []int) (stride int, ok bool) {
 	return stride, true
 }
 
-// place makes operands parts of a whole, unless the run would then need more memory at any time than it did before at
-// its worst.
+// place makes operands parts of a whole, unless more memory than the limit would then be live.
 func (p *placing) place(y *graph.Value, operands [][]placed) bool {
 	all := *p.lives[y]
 	live := slices.Clone(p.live)
@@ -293,7 +307,7 @@ func (p *placing) place(y *graph.Value, operands [][]placed) bool {
 		all.first, all.last = min(all.first, l.first), max(all.last, l.last)
 	}
 	all.add(live, 1)
-	if slices.Max(live[all.first+1:all.last+2]) > p.most {
+	if slices.Max(live[all.first+1:all.last+2]) > p.limit {
 		return false
 	}
 	p.live = live
@@ -306,9 +320,53 @@ func (p *placing) place(y *graph.Value, operands [][]placed) bool {
 	for _, chain := range operands {
 		p.lives[chain[0].value].bytes = 0
 		for _, c := range chain {
-			p.parts[c.value] = c.part
+			p.parts[c.value], p.strides[c.value] = c.part, c.part.strides
 			w.last = max(w.last, p.lastUse[c.value])
 		}
 	}
 	return true
+}
+
+// slice makes results of a Slice or Split views of the operand, unless somebody wants them packed or more memory than the
+// limit would then be live, because the rest of the operand lives on.
+func (p *placing) slice(n *graph.Node) {
+	x := n.Inputs[0]
+	of := p.lives[x]
+	if at, ok := p.parts[x]; ok {
+		of = p.lives[at.whole]
+	}
+	shape, ok := x.Type.Shape.Known()
+	if !ok || of == nil || x.Const != nil || x.Type.DType.Bits()%8 != 0 || slices.Contains(n.Outputs, nil) {
+		return
+	}
+	strides := p.strides[x]
+	if strides == nil {
+		strides = packedStrides(shape)
+	}
+	for i, v := range n.Outputs {
+		own := p.lives[v]
+		if own == nil || own.bytes == 0 || p.isPlaced(v) || p.lastUse[v] == forever {
+			continue
+		}
+		b, ok, err := p.boxOf(n, i, shape)
+		if !ok || err != nil || slices.ContainsFunc(b.steps, func(step int) bool { return step < 1 }) {
+			continue
+		}
+		_, apart := b.in(strides)
+		apart = packedOr(b.sizes, apart)
+		if !p.readAsPart(v, apart) {
+			continue
+		}
+		live := slices.Clone(p.live)
+		own.add(live, -1)
+		of.add(live, -1)
+		longer := *of
+		longer.last = max(of.last, own.last)
+		longer.add(live, 1)
+		if slices.Max(live[own.first+1:longer.last+2]) > p.limit {
+			continue
+		}
+		p.live, *of = live, longer
+		p.lives[v], p.views[v], p.strides[v] = of, true, apart
+	}
 }

@@ -90,3 +90,25 @@ func (c *planning) emitElements(name string, n int, bind func(m *runtime.Memory)
 		}}
 	})
 }
+
+// emitEach plans a function of each element of x, wherever x and y lie. The node's kernel reads and writes pixels.
+func emitEach[O, I float32 | byte](c *planning, name string, y, x *place, run func(out []O, in []I)) {
+	if y.strides == nil && x.strides == nil {
+		c.emitElements(name, y.len(), func(m *runtime.Memory) func(begin, end int) {
+			out, in := data[O](m, y), data[I](m, x)
+			return func(begin, end int) { run(out[begin:end], in[begin:end]) }
+		})
+		return
+	}
+	pixel := y.shape[len(y.shape)-1]
+	pixels, block := y.len()/pixel, max(elementsPerTask/pixel, 1)
+	outStep, inStep := y.pixelStride(), x.pixelStride()
+	c.emit(name, 0, func(m *runtime.Memory) runtime.Work {
+		out, in := data[O](m, y), data[I](m, x)
+		return runtime.Work{Tasks: (pixels + block - 1) / block, Run: func(begin, end, _ int) {
+			for at := begin * block; at < min(end*block, pixels); at++ {
+				run(out[at*outStep:][:pixel], in[at*inStep:][:pixel])
+			}
+		}}
+	})
+}

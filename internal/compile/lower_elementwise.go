@@ -8,7 +8,6 @@ import (
 	"github.com/octet-nn/octet/internal/kernel"
 	"github.com/octet-nn/octet/internal/numeric"
 	"github.com/octet-nn/octet/internal/op"
-	"github.com/octet-nn/octet/internal/runtime"
 	"github.com/octet-nn/octet/tensor"
 )
 
@@ -163,18 +162,14 @@ func (c *planning) real(i int) *place {
 }
 
 func (c *planning) dequantize(y, x *place, q codes) {
-	c.emitElements("dequantize", y.len(), func(m *runtime.Memory) func(begin, end int) {
-		vector, out, in := c.program.vector, data[float32](m, y), data[byte](m, x)
-		return func(begin, end int) { vector.Dequantize(out[begin:end], in[begin:end], q.Int8Operand) }
-	})
+	vector := c.program.vector
+	emitEach(c, "dequantize", y, x, func(out []float32, in []byte) { vector.Dequantize(out, in, q.Int8Operand) })
 }
 
 func (c *planning) quantize(y, x *place, q codes) {
-	c.emitElements("quantize", y.len(), func(m *runtime.Memory) func(begin, end int) {
-		vector, out, in := c.program.vector, data[byte](m, y), data[float32](m, x)
-		return func(begin, end int) {
-			vector.Quantize(out[begin:end], in[begin:end], q.Scale, q.ZeroPoint, q.lowest, q.highest)
-		}
+	vector := c.program.vector
+	emitEach(c, "quantize", y, x, func(out []byte, in []float32) {
+		vector.Quantize(out, in, q.Scale, q.ZeroPoint, q.lowest, q.highest)
 	})
 }
 
@@ -200,13 +195,11 @@ func lowerFunction(b *builder, n *graph.Node) (prepared, error) {
 		}
 		name, run = "map_f32", func(dst, src []float32) { kernel.Map(dst, src, f) }
 	}
+	b.can(n, readsPixels|writesPixels)
 	return func(c *planning) error {
 		x := c.in(0)
 		y := c.out(0, x)
-		c.emitElements(name, y.len(), func(m *runtime.Memory) func(begin, end int) {
-			out, in := data[float32](m, y), data[float32](m, x)
-			return func(begin, end int) { run(out[begin:end], in[begin:end]) }
-		})
+		emitEach(c, name, y, x, run)
 		return nil
 	}, nil
 }
@@ -272,7 +265,7 @@ func clip(n *graph.Node) (kernel.UnaryF32, bool) {
 
 // lowerTable is functions of one operand of codes, as a table of all 256 of them. The table is what the reference
 // evaluation makes of all codes, so that there is no second definition.
-func lowerTable(_ *builder, n *graph.Node) (prepared, error) {
+func lowerTable(b *builder, n *graph.Node) (prepared, error) {
 	x, y := n.Input(0), n.Outputs[0]
 	if _, ok := codesOf(x); !ok || y.Type.DType.Bits() != 8 {
 		return nil, nil
@@ -286,13 +279,12 @@ func lowerTable(_ *builder, n *graph.Node) (prepared, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.can(n, readsPixels|writesPixels)
 	return func(c *planning) error {
 		x := c.in(0)
 		y := c.out(0, x)
-		c.emitElements("table", y.len(), func(m *runtime.Memory) func(begin, end int) {
-			vector, out, in := c.program.vector, data[byte](m, y), data[byte](m, x)
-			return func(begin, end int) { vector.Lookup(out[begin:end], in[begin:end], table) }
-		})
+		vector := c.program.vector
+		emitEach(c, "table", y, x, func(out, in []byte) { vector.Lookup(out, in, table) })
 		return nil
 	}, nil
 }

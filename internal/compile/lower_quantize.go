@@ -11,13 +11,14 @@ import (
 )
 
 // lowerQuantize is Quantize to 8-bit codes, per tensor or per channel.
-func lowerQuantize(_ *builder, n *graph.Node) (prepared, error) {
+func lowerQuantize(b *builder, n *graph.Node) (prepared, error) {
 	v := n.Outputs[0]
 	if !isFloat32(n.Input(0)) {
 		return nil, nil
 	}
 	onnx := n.Arithmetic == numeric.ONNX || n.Arithmetic == numeric.None
 	if q, ok := codesOf(v); ok {
+		b.can(n, readsPixels|writesPixels)
 		return func(c *planning) error {
 			x := c.in(0)
 			if onnx {
@@ -50,19 +51,17 @@ func lowerQuantize(_ *builder, n *graph.Node) (prepared, error) {
 // quantizeByRow plans the rounding of floats to codes in a row of the arithmetics other than onnx.
 func (c *planning) quantizeByRow(y, x *place, codes numeric.Codes) {
 	row := c.node.Arithmetic
-	c.emitElements("quantize_by_row", y.len(), func(m *runtime.Memory) func(begin, end int) {
-		out, in := data[byte](m, y), data[float32](m, x)
-		return func(begin, end int) { kernel.QuantizeBy(out[begin:end], in[begin:end], row, codes) }
-	})
+	emitEach(c, "quantize_by_row", y, x, func(out []byte, in []float32) { kernel.QuantizeBy(out, in, row, codes) })
 }
 
 // lowerDequantize is Dequantize of 8-bit codes, per tensor or per channel.
-func lowerDequantize(_ *builder, n *graph.Node) (prepared, error) {
+func lowerDequantize(b *builder, n *graph.Node) (prepared, error) {
 	v := n.Input(0)
 	if !isFloat32(n.Outputs[0]) {
 		return nil, nil
 	}
 	if q, ok := codesOf(v); ok {
+		b.can(n, readsPixels|writesPixels)
 		return func(c *planning) error {
 			x := c.in(0)
 			c.dequantize(c.out(0), x, q)

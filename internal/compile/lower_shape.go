@@ -108,31 +108,6 @@ func keepsOrder(shape, perm []int) bool {
 	return true
 }
 
-// slice takes a part of some dimensions.
-func slice(c *planning, x *place, element int) (unary[byte, byte], bool, error) {
-	var operands [5][]int64
-	for i := 1; i < 5; i++ {
-		if c.node.Input(i) == nil {
-			continue
-		}
-		ints, ok := c.ints(i)
-		if !ok {
-			return nil, false, nil
-		}
-		operands[i] = ints
-	}
-	parts, err := c.node.Op.(*op.Slice).Parts(x.shape, operands[1], operands[2], operands[3], operands[4])
-	if err != nil {
-		return nil, false, err
-	}
-	starts, steps, sizes := make([]int, len(parts)), make([]int, len(parts)), make([]int, len(parts))
-	for i, p := range parts {
-		starts[i], steps[i], sizes[i] = p.First, p.Step, p.Count
-	}
-	k, err := kernel.NewSlice(element, x.shape, starts, steps, sizes)
-	return &k, true, err
-}
-
 // expand broadcasts to the result's shape.
 func expand(c *planning, x *place, element int) (unary[byte, byte], bool, error) {
 	k, err := kernel.NewExpand(element, x.shape, c.shapeOf(0))
@@ -221,7 +196,8 @@ func lowerGather(b *builder, n *graph.Node) (prepared, error) {
 }
 
 // lowerConcat copies each operand to its part of the result, unless it is there already.
-func lowerConcat(_ *builder, n *graph.Node) (prepared, error) {
+func lowerConcat(b *builder, n *graph.Node) (prepared, error) {
+	b.can(n, movesElements)
 	return func(c *planning) error {
 		shape := c.shapeOf(0)
 		axis := n.Op.(*op.Concat).Axis
@@ -242,35 +218,6 @@ func lowerConcat(_ *builder, n *graph.Node) (prepared, error) {
 				}
 			}
 			first += x.shape[axis] * y.elementStrides()[axis]
-		}
-		return nil
-	}, nil
-}
-
-// lowerSplit copies each part to its result.
-func lowerSplit(_ *builder, n *graph.Node) (prepared, error) {
-	return func(c *planning) error {
-		x := c.in(0)
-		axis := n.Op.(*op.Split).Axis
-		if axis < 0 {
-			axis += len(x.shape)
-		}
-		element, ok := elementBytes(x)
-		if !ok || slices.Contains(n.Outputs, nil) {
-			return reference(c)
-		}
-		steps := slices.Repeat([]int{1}, len(x.shape))
-		at := make([]int, len(x.shape))
-		for i := range n.Outputs {
-			y := c.out(i)
-			k, err := kernel.NewSlice(element, x.shape, at, steps, y.shape)
-			if err != nil {
-				return err
-			}
-			at[axis] += y.shape[axis]
-			if k.Units() > 0 {
-				emitUnary[byte, byte](c, "copy", &k, y, x)
-			}
 		}
 		return nil
 	}, nil

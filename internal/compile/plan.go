@@ -23,6 +23,7 @@ type planner struct {
 	late     []bool // by node: it is deferred
 	parts    map[*graph.Value]part
 	wholes   map[*graph.Value]*whole
+	views    map[*graph.Value]bool // results of Slice and Split that are views of the operand
 	deferred deferred
 }
 
@@ -136,22 +137,31 @@ func bindSymbols(s graph.Shape, sizes map[string]int) graph.Shape {
 
 // knownData is the value of v if inference knows it; else nil.
 func (l *planner) knownData(v *graph.Value) *tensor.Tensor {
-	data, ok := l.facts.Data(v)
+	ints, ok := l.known(v)
 	shape, known := v.Type.Shape.Known()
 	if !ok || !known || !(v.Type.DType.IsInteger() || v.Type.DType == tensor.Bool) {
 		return nil
-	}
-	ints := make([]int64, len(data))
-	for i, n := range data {
-		if !n.Known {
-			return nil
-		}
-		ints[i] = n.Value
 	}
 	if n, ok := tensor.Count(shape); !ok || n != len(ints) {
 		return nil
 	}
 	return op.FromInt64s(v.Type.DType, shape, ints)
+}
+
+// known is the integers of a value, if they follow from shapes.
+func (l *planner) known(v *graph.Value) ([]int64, bool) {
+	data, ok := l.facts.Data(v)
+	if !ok {
+		return nil, false
+	}
+	ints := make([]int64, len(data))
+	for i, n := range data {
+		if !n.Known {
+			return nil, false
+		}
+		ints[i] = n.Value
+	}
+	return ints, true
 }
 
 // live finds the nodes that the outputs need and the last node that reads each value.

@@ -109,20 +109,7 @@ func (c *planning) temporary(dtype tensor.DType, elements int) *place {
 }
 
 // ints is the value of operand i, which must be known once shapes are.
-func (c *planning) ints(i int) ([]int64, bool) {
-	data, ok := c.facts.Data(c.node.Input(i))
-	if !ok {
-		return nil, false
-	}
-	ints := make([]int64, len(data))
-	for j, n := range data {
-		if !n.Known {
-			return nil, false
-		}
-		ints[j] = n.Value
-	}
-	return ints, true
-}
+func (c *planning) ints(i int) ([]int64, bool) { return c.known(c.node.Input(i)) }
 
 // nothing plans nodes whose results are empty.
 func nothing(c *planning) error {

@@ -180,6 +180,7 @@ const (
 	readsPixels                     // operand 0, if its pixels or rows (all dimensions but the last) have the same distance
 	writesPixels                    // result 0, likewise
 	planarOnly                      // the latter two where there are one or two spatial dimensions
+	movesElements                   // operands and results, in whatever order
 	isView                          // result 0 is the bytes of operand 0
 	addsResiduals                   // to result 0, a product; see joined
 )

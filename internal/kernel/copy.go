@@ -92,28 +92,6 @@ func NewTranspose(elementBytes int, shape, permutation []int) (Copy, error) {
 	return NewCopy(elementBytes, sizes, denseStrides(sizes), in, 0, 0)
 }
 
-// NewSlice takes elements starts[d] + i·steps[d], for i below sizes[d], of each dimension of a dense array.
-func NewSlice(elementBytes int, shape, starts, steps, sizes []int) (Copy, error) {
-	strides := denseStrides(shape)
-	first := 0
-	for d := range strides {
-		first += starts[d] * strides[d]
-		strides[d] *= steps[d]
-	}
-	return NewCopy(elementBytes, sizes, denseStrides(sizes), strides, 0, first)
-}
-
-// NewPart writes a dense array of shape part into a larger dense one, its first element at the given coordinates: one
-// operand of a concatenation, the inside of a padded array.
-func NewPart(elementBytes int, shape, at, part []int) (Copy, error) {
-	strides := denseStrides(shape)
-	first := 0
-	for d := range strides {
-		first += at[d] * strides[d]
-	}
-	return NewCopy(elementBytes, part, strides, denseStrides(part), first, 0)
-}
-
 // NewExpand repeats a dense array along its dimensions of size 1 (and missing leading ones) to a larger shape.
 func NewExpand(elementBytes int, shape, out []int) (Copy, error) {
 	b, err := NewBroadcast(out, shape, nil)
