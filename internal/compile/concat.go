@@ -257,7 +257,9 @@ func (p *placing) writesPart(i int, v *graph.Value, strides []int) bool {
 
 // readsPart reports whether a node can read an operand whose elements have the given strides.
 func (p *placing) readsPart(u use, v *graph.Value, strides []int) bool {
-	return p.program.traits[u.node]&movesElements != 0 || u.operand == 0 && p.takesPixels(u.node, readsPixels, v, strides)
+	has := p.program.traits[u.node]
+	return has&movesElements != 0 ||
+		(u.operand == 0 || u.operand == residualOperand && has&addsResiduals != 0) && p.takesPixels(u.node, readsPixels, v, strides)
 }
 
 // readAsPart reports whether all who read a value can, if its elements have the given strides.
