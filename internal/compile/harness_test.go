@@ -222,7 +222,10 @@ func compare(got, want *tensor.Tensor) error {
 	var difference, power float64
 	g, w := tensor.Values[float32](got), tensor.Values[float32](want)
 	for i := range g {
-		if g[i] == w[i] || g[i] != g[i] && w[i] != w[i] {
+		if g[i] != g[i] && w[i] != w[i] {
+			continue
+		}
+		if g[i] == w[i] {
 			power += float64(w[i]) * float64(w[i])
 			continue
 		}

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"math"
 	"testing"
 
 	"github.com/octet-nn/octet/internal/graph"
@@ -119,6 +120,17 @@ func TestCast(t *testing.T) {
 	half := s.node(&op.Cast{To: op.OutputType{DType: tensor.Float16}}, x)
 	i := s.input(tensor.Int64, nil, 1, 7)
 	h := s.input(tensor.Float16, nil, 1, 50)
+	var all []*graph.Value
+	for pair := range conversions {
+		from := x // of any type: floats beyond integers too
+		if pair.from != tensor.Float32 {
+			from = s.input(pair.from, nil, 1, 50)
+		} else if pair.to.IsInteger() {
+			from = s.node(op.Lookup("Mul"), x, s.constant(tensor.Of([]float32{300}), nil))
+		}
+		all = append(all, s.node(&op.Cast{To: op.OutputType{DType: pair.to}}, from))
+	}
+	s.check(append(all, s.node(&op.Cast{To: op.OutputType{DType: tensor.Bool}}, s.constant(tensor.Of([]float32{0, float32(math.NaN()), 1}, 3), nil)))...)
 	s.check(half, s.node(&op.Cast{To: op.OutputType{DType: tensor.Float32}}, h),
 		s.node(&op.Cast{To: op.OutputType{DType: tensor.Float32}}, i), s.node(&op.Cast{To: op.OutputType{DType: tensor.Int32}}, i))
 }

@@ -26,6 +26,9 @@ const (
 // function is the row of a function of one operand.
 var function = []lowering{{float, lowerFunction}, {integer, lowerTable}, {integer, lowerTableWide}}
 
+// floatFunction is the row of one that has no integer form.
+var floatFunction = function[:1]
+
 // bodies is the row of an operator with bodies.
 var bodies = []lowering{{float, lowerBodies}}
 
@@ -55,6 +58,9 @@ var lowerings = map[string][]lowering{
 	"Shrink": function, "Sigmoid": function, "Sign": function, "Softplus": function, "Softsign": function,
 	"Sqrt": function, "Swish": function, "Tanh": function, "ThresholdedRelu": function,
 
+	"Acos": floatFunction, "Acosh": floatFunction, "Asin": floatFunction, "Asinh": floatFunction, "Atan": floatFunction,
+	"Atanh": floatFunction, "Cos": floatFunction, "Cosh": floatFunction, "Sin": floatFunction, "Sinh": floatFunction, "Tan": floatFunction,
+
 	// Functions of several operands.
 	"Add":   {{float, lowerBinary(kernel.Add)}, {integer, lowerBinaryInteger(kernel.Add)}, {integer, lowerBinaryWide(kernel.Add)}},
 	"Sub":   {{float, lowerBinary(kernel.Sub)}, {integer, lowerBinaryInteger(kernel.Sub)}, {integer, lowerBinaryWide(kernel.Sub)}},
@@ -66,7 +72,21 @@ var lowerings = map[string][]lowering{
 	"Min":   {{float, lowerBinary(kernel.Min)}, {integer, lowerBinaryThroughFloat(kernel.Min)}},
 	"Sum":   {{float, lowerBinary(kernel.Add)}},
 
+	// Comparisons, choices.
+	"And":            {{float, lowerLogic(kernel.And)}},
+	"ArgMax":         {{float, lowerArgMax}},
+	"Equal":          {{float, lowerCompare(kernel.Equal)}},
+	"Greater":        {{float, lowerCompare(kernel.Greater)}},
+	"GreaterOrEqual": {{float, lowerCompare(kernel.GreaterOrEqual)}},
+	"Less":           {{float, lowerCompare(kernel.Less)}},
+	"LessOrEqual":    {{float, lowerCompare(kernel.LessOrEqual)}},
+	"Not":            {{float, lowerNot}},
+	"Or":             {{float, lowerLogic(kernel.Or)}},
+	"Where":          {{float, lowerWhere}},
+	"Xor":            {{float, lowerLogic(kernel.Xor)}},
+
 	// Rows that add up to one, and reductions.
+	"CumSum":          {{float, lowerCumSum}},
 	"LogSoftmax":      {{float, lowerSoftmax}},
 	"Softmax":         {{float, lowerSoftmax}, {integer, lowerSoftmaxInteger}, {integer, lowerSoftmaxWide}},
 	"ReduceL1":        {{float, lowerReduce(kernel.ReduceL1)}},

@@ -508,16 +508,16 @@ func evaluateCast(c *Evaluation, to tensor.DType, rounding CastRounding) error {
 	case to == tensor.Bool:
 		c.Set(0, tensor.Of(convert(Float64s(x), func(v float64) bool { return v != 0 }), x.Shape()...))
 	case x.DType().IsFloat():
-		c.Set(0, FromInt64s(to, x.Shape(), convert(Float64s(x), func(v float64) int64 { return truncated(v, to) })))
+		c.Set(0, FromInt64s(to, x.Shape(), convert(Float64s(x), func(v float64) int64 { return Truncated(v, to) })))
 	default:
 		c.Set(0, FromInt64s(to, x.Shape(), Int64s(x)))
 	}
 	return nil
 }
 
-// truncated is a float as an integer of type to, saturated; 4-bit integers keep the low bits of the saturated 64-bit
+// Truncated is a float as an integer of type to, saturated; 4-bit integers keep the low bits of the saturated 64-bit
 // integer instead, as the ONNX node tests have it.
-func truncated(v float64, to tensor.DType) int64 {
+func Truncated(v float64, to tensor.DType) int64 {
 	if v != v {
 		return 0
 	}
