@@ -16,6 +16,7 @@ type deferred struct {
 	nodes   []*graph.Node
 	kernels []prepared
 	traits  []trait
+	stages  []stage
 	makes   map[*graph.Value]bool
 }
 
@@ -43,6 +44,7 @@ func (l *planner) deferNode(i int, n *graph.Node) {
 	}
 	d.nodes, d.kernels = append(d.nodes, n), append(d.kernels, l.program.kernels[i])
 	d.traits = append(d.traits, l.program.traits[i])
+	d.stages = append(d.stages, l.program.stages[i])
 	for _, v := range n.Outputs {
 		if v != nil && v.Const == nil {
 			d.makes[v] = true
@@ -85,7 +87,7 @@ func (l *planner) planDeferred() error {
 		}
 	}
 	nested := runtime.NewNested(&program{inputs: g.Inputs, outputs: g.Outputs, graph: g, kernels: d.kernels, traits: d.traits,
-		vector: l.program.vector, maxBytes: l.program.maxBytes})
+		stages: d.stages, threads: l.program.threads, vector: l.program.vector, maxBytes: l.program.maxBytes})
 	c.emitCall("deferred", in, out, nested.Run)
 	return nil
 }

@@ -66,37 +66,34 @@ func lowerConvFloat(b *builder, n *graph.Node) (prepared, error) {
 	packed := kernel.F32Weights{Filter: f, Data: weights}
 	if isDepthwise(f) {
 		depthwise := b.kernels.PackDepthwiseF32(packed)
-		return func(c *planning) error {
-			x, y, finish, err := c.spatial(o.Layout)
-			if err != nil {
-				return err
-			}
-			k := &kernel.DepthwiseF32{Weights: depthwise, Window: convWindow(o, f, x, y), Epilogue: epilogue}
-			emitScratched[float32, float32](c, "depthwise_f32", k, y, x)
-			return finish()
-		}, nil
+		return lowerSpatial(b, n, o.Layout, "depthwise_f32", func(x, y *place) *kernel.DepthwiseF32 {
+			return &kernel.DepthwiseF32{Weights: depthwise, Window: convWindow(o, f, x, y), Epilogue: epilogue}
+		}), nil
 	}
 	if winograd := b.packWinograd(n, packed); winograd != nil {
-		return func(c *planning) error {
-			x, y, finish, err := c.spatial(o.Layout)
-			if err != nil {
-				return err
-			}
-			k := &kernel.WinogradF32{Weights: winograd, Window: convWindow(o, f, x, y), Epilogue: epilogue}
-			emitScratched[float32, float32](c, "conv_f32_winograd", k, y, x)
-			return finish()
-		}, nil
+		return lowerSpatial(b, n, o.Layout, "conv_f32_winograd", func(x, y *place) *kernel.WinogradF32 {
+			return &kernel.WinogradF32{Weights: winograd, Window: convWindow(o, f, x, y), Epilogue: epilogue}
+		}), nil
 	}
 	product := b.kernels.PackF32(packed)
+	return lowerSpatial(b, n, o.Layout, "conv_f32", func(x, y *place) *kernel.ConvF32 {
+		return &kernel.ConvF32{Weights: product, Window: convWindow(o, f, x, y), Epilogue: epilogue}
+	}), nil
+}
+
+// lowerSpatial plans a convolution of floats by the kernel that make describes for operands of known shape.
+func lowerSpatial[K scratched[float32, float32]](b *builder, n *graph.Node, layout op.Layout, name string, make func(x, y *place) K) prepared {
+	if layout == op.NHWC {
+		b.chainable(n, func(x, y *place, _ *kernel.Residual) any { return make(x, y) })
+	}
 	return func(c *planning) error {
-		x, y, finish, err := c.spatial(o.Layout)
+		x, y, finish, err := c.spatial(layout)
 		if err != nil {
 			return err
 		}
-		k := &kernel.ConvF32{Weights: product, Window: convWindow(o, f, x, y), Epilogue: epilogue}
-		emitScratched[float32, float32](c, "conv_f32", k, y, x)
+		emitScratched[float32, float32](c, name, make(x, y), y, x)
 		return finish()
-	}, nil
+	}
 }
 
 // packWinograd packs the weights of a convolution for Winograd's algorithm, or returns nil. What is best depends on the

@@ -243,32 +243,36 @@ func lowerConvInteger(b *builder, n *graph.Node) (prepared, error) {
 	if isDepthwise(f) {
 		depthwise := b.kernels.PackDepthwiseInt8(p.weights)
 		p.weights.Data = nil
-		return func(c *planning) error {
-			x, y, finish, err := c.spatial(o.Layout)
-			if err != nil {
-				return err
-			}
-			w := convWindow(o, f, x, y)
-			p.emit(c, "depthwise_int8", x, y, func(input kernel.Int8Operand, e kernel.Epilogue) integerKernel {
-				return &kernel.DepthwiseInt8{Weights: depthwise, Window: w, Signed: input.Signed, ZeroPoint: input.ZeroPoint, Epilogue: e}
-			})
-			return finish()
-		}, nil
+		return p.lowerSpatial(b, n, o.Layout, "depthwise_int8", func(x, y *place, input kernel.Int8Operand, e kernel.Epilogue) integerKernel {
+			return &kernel.DepthwiseInt8{Weights: depthwise, Window: convWindow(o, f, x, y), Signed: input.Signed, ZeroPoint: input.ZeroPoint, Epilogue: e}
+		}), nil
 	}
 	b.canPixels(n, o.Layout, p.joins())
 	product := b.kernels.PackInt8(p.weights)
 	p.weights.Data = nil
+	return p.lowerSpatial(b, n, o.Layout, "conv_int8", func(x, y *place, input kernel.Int8Operand, e kernel.Epilogue) integerKernel {
+		return &kernel.ConvInt8{Weights: product, Window: convWindow(o, f, x, y), Signed: input.Signed, ZeroPoint: input.ZeroPoint, Epilogue: e}
+	}), nil
+}
+
+// lowerSpatial plans a convolution of codes by the kernel that make describes for operands of known shape.
+func (p *integerProduct) lowerSpatial(b *builder, n *graph.Node, layout op.Layout, name string,
+	make func(x, y *place, input kernel.Int8Operand, e kernel.Epilogue) integerKernel) prepared {
+	if layout == op.NHWC && p.compute == graph.Integer && p.wide == nil {
+		b.chainable(n, func(x, y *place, residual *kernel.Residual) any {
+			e := p.epilogue
+			e.Residual = residual
+			return make(x, y, p.input.Int8Operand, e)
+		})
+	}
 	return func(c *planning) error {
-		x, y, finish, err := c.spatial(o.Layout)
+		x, y, finish, err := c.spatial(layout)
 		if err != nil {
 			return err
 		}
-		w := convWindow(o, f, x, y)
-		p.emit(c, "conv_int8", x, y, func(input kernel.Int8Operand, e kernel.Epilogue) integerKernel {
-			return &kernel.ConvInt8{Weights: product, Window: w, Signed: input.Signed, ZeroPoint: input.ZeroPoint, Epilogue: e}
-		})
+		p.emit(c, name, x, y, func(input kernel.Int8Operand, e kernel.Epilogue) integerKernel { return make(x, y, input, e) })
 		return finish()
-	}, nil
+	}
 }
 
 // lowerMatrixInteger is Gemm and MatMul of codes by a constant matrix.

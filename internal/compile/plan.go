@@ -47,6 +47,7 @@ func (p *program) Plan(shapes [][]int) (*runtime.Plan, error) {
 	}
 	needed := l.live()
 	l.findLate()
+	chains := l.findChains(needed)
 	l.findParts(needed)
 	for _, v := range l.graph.Inputs {
 		plan.Inputs = append(plan.Inputs, runtime.Buffer{})
@@ -58,6 +59,12 @@ func (p *program) Plan(shapes [][]int) (*runtime.Plan, error) {
 		}
 		if l.late[i] {
 			l.deferNode(i, n)
+			continue
+		}
+		if chain, ok := chains[i]; ok {
+			if chain != nil {
+				l.chain(chain)
+			}
 			continue
 		}
 		if err := l.node(i, n); err != nil {

@@ -22,6 +22,8 @@ type program struct {
 	graph           *graph.Graph   // lowered; owns its constants
 	kernels         []prepared     // by node; nil where only the reference evaluation serves
 	traits          []trait        // by node: where its kernel can read and write
+	stages          []stage        // by node: how it is a stage of a chain; see chain.go
+	threads         int            // of a run
 	vector          kernel.Vector  // kernels on elements
 	maxBytes        int
 }
@@ -57,16 +59,19 @@ func newProgram(g *graph.Graph, o Options) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{kernels: kernel.For(tier), packed: map[graph.Use]bool{}, traits: map[*graph.Node]trait{},
+	b := &builder{kernels: kernel.For(tier), packed: map[graph.Use]bool{}, traits: map[*graph.Node]trait{}, stages: map[*graph.Node]stage{},
 		residuals: map[*graph.Node]residualSum{}, maxBytes: p.maxBytes, direct: o.Direct, compile: newProgram}
 	p.vector = b.kernels.Vector()
-	if p.kernels, err = b.chooseAll(p.graph.Nodes, o.Threads); err != nil {
+	if p.threads = o.Threads; p.threads <= 0 {
+		p.threads = goruntime.GOMAXPROCS(0)
+	}
+	if p.kernels, err = b.chooseAll(p.graph.Nodes, p.threads); err != nil {
 		return nil, err
 	}
 	p.kernels = b.join(p.graph, p.kernels)
-	p.traits = make([]trait, len(p.graph.Nodes))
+	p.traits, p.stages = make([]trait, len(p.graph.Nodes)), make([]stage, len(p.graph.Nodes))
 	for i, n := range p.graph.Nodes {
-		p.traits[i] = b.traits[n]
+		p.traits[i], p.stages[i] = b.traits[n], b.stages[n]
 	}
 	b.own(p.graph)
 	return p, nil
@@ -118,6 +123,7 @@ type builder struct {
 	mu        sync.Mutex // of the maps
 	packed    map[graph.Use]bool
 	traits    map[*graph.Node]trait
+	stages    map[*graph.Node]stage
 	residuals map[*graph.Node]residualSum // see sums
 
 	// For the bodies of nodes: what compiles them, and how many bytes one run may take.
@@ -127,9 +133,6 @@ type builder struct {
 
 // chooseAll finds the kernel for each node, on as many goroutines as a run has.
 func (b *builder) chooseAll(nodes []*graph.Node, threads int) ([]prepared, error) {
-	if threads <= 0 {
-		threads = goruntime.GOMAXPROCS(0)
-	}
 	kernels, problems := make([]prepared, len(nodes)), make([]error, len(nodes))
 	var next atomic.Int64
 	var group sync.WaitGroup

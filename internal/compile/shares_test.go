@@ -33,17 +33,16 @@ func TestLayersAreSharedEvenly(t *testing.T) {
 
 func checkShares(t *testing.T, name string, g *graph.Graph, in map[string]*tensor.Tensor) {
 	t.Helper()
-	session, err := Compile(g, Options{Threads: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer session.Close()
-	inputs := []*tensor.Tensor{in[g.Inputs[0].Name]}
-	plan, err := session.Plan(inputs)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, threads := range []int{4, 8, 16, 64} {
+		session, err := Compile(g, Options{Threads: threads})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := session.Plan([]*tensor.Tensor{in[g.Inputs[0].Name]})
+		session.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
 		for i, share := range plan.Shares(threads) {
 			step := &plan.Steps[i]
 			if step.MACs > 1_000_000 && (share == 0 || share > 1.15) {

@@ -17,6 +17,7 @@ type productInt8 struct {
 	zeroPoint int32
 	epilogue  *Epilogue
 	amx       bool
+	before    int // how many rows of the residual belong to other products
 }
 
 func newProductInt8(weights *PackedInt8, w *Window, signed bool, zeroPoint int32, e *Epilogue) productInt8 {
@@ -147,7 +148,7 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 			}
 			p.place.starts(outStarts[:rows], first, p.outStride)
 			if residual != nil {
-				p.place.starts(residualStarts[:rows], first, residual.Stride)
+				p.place.starts(residualStarts[:rows], p.before+first, residual.Stride)
 			}
 		}
 		previous = b

@@ -78,6 +78,7 @@ const (
 type Work struct {
 	Tasks int
 	Grain int // groups of so many tasks, counted from 0, are done sooner together; 0 if it makes no difference
+	Least int // fewer consecutive tasks at once are not worth a call while there are so many; 0 if it makes no difference
 	// Prepare, if there is one, is called first, by the goroutine that runs the step.
 	Prepare func()
 	Run     func(begin, end, worker int) // computes tasks begin … end−1 with the scratch space of worker
@@ -117,7 +118,7 @@ func (p *Plan) Shares(threads int) []float64 {
 	shares := make([]float64, len(p.Steps))
 	for i, w := range a.work {
 		if w.Call == nil && w.Tasks > 1 && p.Steps[i].Sharing != Alone {
-			shares[i] = float64(busiest(w.Tasks, threads, w.Grain)) / (float64(w.Tasks) / float64(threads))
+			shares[i] = float64(busiest(&w, threads)) / (float64(w.Tasks) / float64(threads))
 		}
 	}
 	return shares
@@ -197,7 +198,7 @@ func (a *arena) execute(ctx context.Context, c crew, profile *Profile) error {
 		case c.shared && w.Tasks > 1 && step.Sharing == Measured && a.trials[i].runs < trials:
 			a.trials[i].measure(w)
 		case c.shared && w.Tasks > 1 && (step.Sharing == Shared || step.Sharing == Measured && a.trials[i].shares()):
-			c.pool.Do(w.Tasks, w.Grain, w.Run)
+			c.pool.Do(w)
 		case w.Tasks > 0:
 			w.Run(0, w.Tasks, 0)
 		}

@@ -92,19 +92,19 @@ func (p *Pool) Close() {
 	p.gone.Wait()
 }
 
-// Do computes tasks 0 … tasks−1, in any order and on any worker, and returns when all are done. run is called with
+// Do runs the tasks of a piece of work, in any order and on any worker, and returns when all are done. Run is called with
 // ranges of tasks and the number of the worker, 0 … Threads()−1, by which it finds scratch memory of its own.
-// While there are enough, ranges are whole groups of grain tasks, which are done sooner together.
+// While there are enough, ranges are whole groups of Grain tasks, which are done sooner together.
 //
 // Every goroutine begins with a part of its own, the same of every job: tasks follow each other as they do in memory, so
 // what it reads was mostly written by itself in the job before and is in its cache. Whoever is done with that helps.
-func (p *Pool) Do(tasks, grain int, run func(begin, end, worker int)) {
-	helpers := min(len(p.workers), tasks-1)
+func (p *Pool) Do(w *Work) {
+	helpers := min(len(p.workers), w.Tasks-1)
 	if helpers <= 0 {
-		run(0, tasks, 0)
+		w.Run(0, w.Tasks, 0)
 		return
 	}
-	p.run, p.grain, p.least = run, grain, divide(p.spans, tasks, helpers+1, grain)
+	p.run, p.grain, p.least = w.Run, w.Grain, divide(p.spans, helpers+1, w)
 	p.state.Store(0)
 	p.jobs.Add(1)
 	for i := range p.workers[:helpers] {
@@ -229,8 +229,8 @@ func bounds(left uint64) (first, end int) { return int(left >> 32), int(uint32(l
 // divide gives each of the first parts goroutines a part of the tasks, whole groups of grain of them if there is one for
 // everybody, and the others none. It returns how many tasks are taken at once at least, so that the calls themselves do
 // not cost time.
-func divide(spans []span, tasks, parts, grain int) (least int) {
-	first := 0
+func divide(spans []span, parts int, w *Work) (least int) {
+	first, tasks, grain := 0, w.Tasks, w.Grain
 	for i := range spans {
 		end := tasks
 		if i < parts-1 {
@@ -242,7 +242,7 @@ func divide(spans []span, tasks, parts, grain int) (least int) {
 		spans[i].set(first, end)
 		first = end
 	}
-	return max(1, tasks/(32*parts))
+	return max(1, w.Least, tasks/(32*parts))
 }
 
 // claim is how many of the tasks that are left of a part are taken at once: half, so that there are few calls, but ever
@@ -293,9 +293,9 @@ func help(spans []span, least, grain int) (begin, end int) {
 }
 
 // busiest is the most tasks of one goroutine if every task takes the same time and whoever is idle claims next.
-func busiest(tasks, threads, grain int) int {
+func busiest(w *Work, threads int) int {
 	spans, load := make([]span, threads), make([]int, threads)
-	least := divide(spans, tasks, threads, grain)
+	least := divide(spans, threads, w)
 	for {
 		idle := 0
 		for i, n := range load {
@@ -303,9 +303,9 @@ func busiest(tasks, threads, grain int) int {
 				idle = i
 			}
 		}
-		begin, end := spans[idle].takeFirst(least, grain)
+		begin, end := spans[idle].takeFirst(least, w.Grain)
 		if begin == end {
-			begin, end = help(spans, least, grain)
+			begin, end = help(spans, least, w.Grain)
 		}
 		if begin == end {
 			return slices.Max(load)

@@ -8,7 +8,8 @@ func BenchmarkPool(b *testing.B) {
 	defer p.Close()
 	p.Acquire()
 	defer p.Release()
+	w := Work{Tasks: 8, Run: func(int, int, int) {}}
 	for b.Loop() {
-		p.Do(8, 1, func(int, int, int) {})
+		p.Do(&w)
 	}
 }

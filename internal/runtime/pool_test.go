@@ -16,7 +16,7 @@ func TestPoolDoesEveryTaskOnce(t *testing.T) {
 			tasks := round % 70
 			counts := make([]atomic.Int32, tasks)
 			var busy [16]atomic.Int32
-			p.Do(tasks, 1, func(begin, end, worker int) {
+			p.Do(&Work{Tasks: tasks, Grain: round % 3, Least: round % 5, Run: func(begin, end, worker int) {
 				if busy[worker].Add(1) != 1 {
 					t.Errorf("worker %d computes twice at the same time", worker)
 				}
@@ -24,7 +24,7 @@ func TestPoolDoesEveryTaskOnce(t *testing.T) {
 					counts[i].Add(1)
 				}
 				busy[worker].Add(-1)
-			})
+			}})
 			for i := range counts {
 				if n := counts[i].Load(); n != 1 {
 					t.Fatalf("%d threads, %d tasks: task %d ran %d times", threads, tasks, i, n)
