@@ -3,6 +3,7 @@ package kernel
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"reflect"
@@ -101,6 +102,11 @@ func (m *amxMachine) step(t *testing.T, name string, operands []string) (jump st
 		m.registers[operands[1]] = m.address(t, operands[0])
 	case "ADDQ":
 		m.registers[operands[1]] += m.value(t, operands[0])
+	case "SUBQ":
+		m.registers[operands[1]] -= m.value(t, operands[0])
+	case "CMPQ":
+		m.zero = m.registers[operands[0]] == m.value(t, operands[1])
+	case "PREFETCHT0":
 	case "DECQ":
 		m.registers[operands[0]]--
 		m.zero = m.registers[operands[0]] == 0
@@ -217,8 +223,8 @@ func (m *amxMachine) execute(t *testing.T, text, function string, argument *amxT
 	t.Fatal("no end")
 }
 
-// The micro-kernel's instructions, executed by their definitions, give what its definition gives; where there is AMX,
-// the processor does too.
+// The micro-kernel's instructions, executed by their definitions, and its definition give the products of rows and
+// columns, however rows lie; where there is AMX, the processor does too.
 func TestAMXProduct(t *testing.T) {
 	if strconv.IntSize != 64 {
 		t.Skip("the micro-kernel reads 64-bit fields")
@@ -234,53 +240,93 @@ func TestAMXProduct(t *testing.T) {
 	r := random(1)
 	for _, signed := range []bool{false, true} {
 		for _, run := range []int{1, 4, 30, 64, 65, 96, 144, 200} {
-			for _, size := range []int{1, 2, 3, 31, 32} {
-				for _, blocks := range []int{1, 3} {
-					checkAMX(t, r, string(file), hasAMX, signed, run, size, blocks, 1+r.IntN(3))
+			for _, line := range []int{1, 2, 3, 31, 32, 33, 66, 95} {
+				for _, lines := range []int{1, 3} {
+					checkAMX(t, r, string(file), hasAMX, signed, run, line, lines, 1+r.IntN(3))
 				}
 			}
 		}
 	}
 }
 
-func checkAMX(t *testing.T, r *rand.Rand, text string, hasAMX, signed bool, run, size, blocks, runs int) {
+func checkAMX(t *testing.T, r *rand.Rand, text string, hasAMX, signed bool, run, line, lines, runs int) {
 	t.Helper()
 	step := amxDepthStep(run)
 	padded := divideUp(run, step) * step
 	stride := run + 3
-	between := size*blocks*stride + 5
-	a := guarded(t, randomCodes(r, between*(runs-1)+(size*blocks-1)*stride+padded))
+	starts := make([]int, line*lines)
+	for i := range starts {
+		starts[i] = i*stride + i/line*7
+	}
+	runStarts := make([]int, runs)
+	for i := range runStarts {
+		runStarts[i] = i * (starts[len(starts)-1] + stride + 5)
+	}
+	a := guarded(t, randomCodes(r, runStarts[runs-1]+starts[len(starts)-1]+padded))
 	panel := make([]uint64, 4*padded*runs)
 	for i := range panel {
 		panel[i] = r.Uint64()
 	}
-	starts := make([]int, runs)
-	for i := range starts {
-		starts[i] = i * between
-	}
-	tile := amxTile{a: &a[0], blocks: blocks, panel: &panel[0], signed: signed}
-	tile.depth(starts, padded, step)
-	tile.rows(size, stride)
-	sums := func(execute func()) []int32 {
-		acc := make([]int32, 32*(size*blocks+1))
-		tile.acc = &acc[0]
-		execute()
-		return acc[:32*size*blocks]
-	}
-	want := sums(tile.reference)
-	check := func(what string, got []int32) {
-		for i := range want {
-			if got[i] != want[i] {
-				t.Fatalf("%s, signed %v, %d runs of %d, %d blocks of %d rows: sum %d is %d, want %d", what, signed, runs, run, blocks, size, i, got[i], want[i])
+	want := make([]int32, 32*len(starts))
+	weights := unsafe.Slice((*int8)(unsafe.Pointer(&panel[0])), 8*len(panel))
+	for i, start := range starts {
+		for k := range padded * runs {
+			code := int32(a[start+runStarts[k/padded]+k%padded])
+			if signed {
+				code = int32(int8(code))
+			}
+			for j := range 32 {
+				want[32*i+j] += code * int32(weights[k/4*128+4*j+k%4])
 			}
 		}
 	}
+
 	name := "amxProduct"
 	if signed {
 		name += "Signed"
 	}
-	check("interpreted", sums(func() { new(amxMachine).execute(t, text, name, &tile) }))
-	if hasAMX {
-		check("run", sums(tile.run))
+	for _, how := range []string{"defined", "interpreted", "run"} {
+		tile := amxTile{panel: &panel[0], signed: signed}
+		tile.depth(runStarts, padded, step)
+		tile.layOut(starts, line)
+		got := make([]int32, len(want)+32)
+		for i := range got {
+			got[i] = math.MinInt32
+		}
+		for call := range tile.calls {
+			tile.a, tile.acc = &a[call*tile.callStep], &got[call*tile.accCallStep]
+			switch {
+			case how == "defined":
+				tile.reference()
+			case how == "interpreted":
+				new(amxMachine).execute(t, text, name, &tile)
+			case hasAMX:
+				tile.run()
+			}
+		}
+		if how == "run" && !hasAMX {
+			continue
+		}
+		for i := range got {
+			if i < len(want) && got[i] != want[i] || i >= len(want) && got[i] != math.MinInt32 {
+				t.Fatalf("%s, signed %v, %d runs of %d, %d lines of %d rows: sum %d of %d is %d, not %d",
+					how, signed, runs, run, lines, line, i, len(want), got[i], append(want, got[len(want):]...)[i])
+			}
+		}
+	}
+}
+
+// Tiles are for products that amortize configuring and storing them.
+func TestFitsAMX(t *testing.T) {
+	for _, tc := range []struct {
+		pixels, depth, columns int
+		want                   bool
+	}{
+		{128, 768, 768, true}, {3136, 64, 64, true}, {784, 128, 512, true}, {49, 2048, 512, true}, {12544, 32, 64, true},
+		{1, 4096, 1000, false}, {8, 32, 32, false}, {8, 4096, 1000, true}, {49, 16, 96, false}, {12544, 32, 16, false},
+	} {
+		if got := fitsAMX(tc.pixels, tc.depth, tc.columns); got != tc.want {
+			t.Errorf("%d×%d×%d: %v", tc.pixels, tc.depth, tc.columns, got)
+		}
 	}
 }

@@ -23,7 +23,7 @@ type productInt8 struct {
 func newProductInt8(weights *PackedInt8, w *Window, signed bool, zeroPoint int32, e *Epilogue) productInt8 {
 	row := weights.row
 	p := productInt8{weights: weights, outStride: w.OutStride, signed: signed, zeroPoint: zeroPoint, epilogue: e,
-		amx: row.amx != amxNone && fitsAMX(w.pixels(), weights.Filter.depth())}
+		amx: row.amx != amxNone && fitsAMX(w.pixels(), weights.Filter.depth(), weights.Filter.perGroup())}
 	tile := row.MR
 	if p.amx {
 		tile = amxRows
@@ -58,10 +58,10 @@ func (p *productInt8) split() split {
 	return newSplit(&p.feed, p.weights.Filter.Groups, p.weights.groupPanels())
 }
 
-// sums is how many sums are kept at once: those of a tile; with AMX those of a piece and one row more.
+// sums is how many sums are kept at once: those of a tile; with AMX those of a piece.
 func (p *productInt8) sums() int {
 	if p.amx {
-		return (p.feed.rows() + 1) * p.weights.row.NR
+		return p.feed.rows() * p.weights.row.NR
 	}
 	return p.weights.row.MR * p.weights.row.NR
 }
@@ -140,6 +140,9 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 		if first != previous.first || rows != previous.rows || group != previous.group {
 			if rows != laidOut {
 				feed.layout(starts[:rows], runs)
+				if p.amx {
+					tiles.layOut(starts[:rows], feed.line(rows))
+				}
 				laidOut = rows
 			}
 			t.a = supply(feed, copies, in, first, rows, group, byte(p.zeroPoint))
@@ -193,7 +196,7 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 			}
 			if p.amx {
 				tiles.panel = &t.panel[0]
-				tiles.multiply(acc, t.a, starts[:rows], feed.line(rows))
+				tiles.multiply(acc, t.a)
 			}
 			for i, tile := 0, 0; i < rows; i, tile = i+t.rows, tile+1 {
 				t.rows = size

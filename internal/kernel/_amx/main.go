@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"runtime"
@@ -240,25 +241,31 @@ func (d *debugger) illegal(thread int) (syscall.Signal, error) {
 	if err := syscall.PtraceGetRegs(thread, &r); err != nil {
 		return 0, err
 	}
-	var code [16]byte
-	if _, err := syscall.PtracePeekText(thread, uintptr(r.Rip), code[:]); err != nil || !isAMX(code[:]) {
-		return syscall.SIGILL, nil
-	}
-	if !d.asked {
-		fmt.Fprintf(os.Stderr, "amx: % x at %#x without permission\n", code[:8], r.Rip)
-		return syscall.SIGILL, nil
-	}
-	general := registers{[16]uint64{r.Rax, r.Rcx, r.Rdx, r.Rbx, r.Rsp, r.Rbp, r.Rsi, r.Rdi, r.R8, r.R9, r.R10, r.R11, r.R12, r.R13, r.R14, r.R15}, r.Rip}
-	length, err := d.threads[thread].execute(code[:], &general, space{thread})
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "amx: at %#x: %v\n", r.Rip, err)
-		if f := (fault{}); errors.As(err, &f) {
-			return f.signal, nil
+	first := true
+	for ; first || rand.IntN(16) > 0; first = false { // a signal may come between any two
+		var code [16]byte
+		if (space{thread}).read(r.Rip, code[:]) != nil || !isAMX(code[:]) {
+			break
 		}
-		return syscall.SIGSEGV, nil
+		if !d.asked {
+			fmt.Fprintf(os.Stderr, "amx: % x at %#x without permission\n", code[:8], r.Rip)
+			break
+		}
+		general := registers{r.Rax, r.Rcx, r.Rdx, r.Rbx, r.Rsp, r.Rbp, r.Rsi, r.Rdi, r.R8, r.R9, r.R10, r.R11, r.R12, r.R13, r.R14, r.R15}
+		length, err := d.threads[thread].execute(code[:], &general, space{thread})
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "amx: at %#x: %v\n", r.Rip, err)
+			if f := (fault{}); first && errors.As(err, &f) {
+				return f.signal, nil
+			}
+			break // it comes back as the first
+		}
+		d.counts[code[3]]++
+		r.Rip += uint64(length)
 	}
-	d.counts[code[3]]++
-	r.Rip += uint64(length)
+	if first {
+		return syscall.SIGILL, nil
+	}
 	return 0, syscall.PtraceSetRegs(thread, &r)
 }
 

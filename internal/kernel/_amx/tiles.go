@@ -18,11 +18,8 @@ type tile struct {
 	data        [16][64]byte
 }
 
-// registers are the general registers by the number that instructions have for them, and where the instruction is.
-type registers struct {
-	general [16]uint64
-	at      uint64
-}
+// registers are the general registers by the number that instructions have for them.
+type registers [16]uint64
 
 // memory is what a thread sees. A read or write of what it may not touch is an error.
 type memory interface {
@@ -129,7 +126,7 @@ func operand(code []byte, r *registers) (base, index uint64, length int, err err
 			i += 8
 		}
 		if i != 4 {
-			index = r.general[i] << (sib >> 6)
+			index = r[i] << (sib >> 6)
 		}
 		number = int(sib & 7)
 	}
@@ -139,7 +136,7 @@ func operand(code []byte, r *registers) (base, index uint64, length int, err err
 	if code[1]&0x20 == 0 {
 		number += 8
 	}
-	base = r.general[number]
+	base = r[number]
 	switch mode {
 	case 1:
 		base += uint64(int64(int8(code[length])))

@@ -2,6 +2,9 @@ package main
 
 const amxTile = "amxTile"
 
+// amxPrefetched is the lines of weights that a step asks for: as many as a full one reads.
+const amxPrefetched = 32
+
 // productAMX writes blocks of two by two tiles: T0 to T3 are sums, T4 and T5 the upper and lower rows' codes, T6 and T7
 // the left and right columns' weights. The configuration is loaded and released in one call, because tiles belong to
 // a thread of the operating system, and goroutines move between those.
@@ -21,7 +24,7 @@ func productAMX(f *file) {
 		f.op("MOVQ", field(amxTile, "blocks", "DX"), "R11")
 		f.op("MOVQ", field(amxTile, "acc", "DX"), "R12")
 		f.op("MOVQ", "$128", "R14")
-		block, run, step, store := f.newLabel("block"), f.newLabel("run"), f.newLabel("step"), f.newLabel("store")
+		block, run, step, store, end := f.newLabel("block"), f.newLabel("run"), f.newLabel("step"), f.newLabel("store"), f.newLabel("end")
 		f.place(block)
 		for i := range 4 {
 			f.tileZero(i)
@@ -46,6 +49,7 @@ func productAMX(f *file) {
 		f.tileLoad("R15", "R9", 0, 5)
 		f.tileProduct(signed, 6, 5, 2)
 		f.tileProduct(signed, 7, 5, 3)
+		f.prefetch(amxPrefetched)
 		f.op("ADDQ", field(amxTile, "depthStep", "DX"), "R13")
 		f.op("ADDQ", field(amxTile, "panelStep", "DX"), "BX")
 		f.op("DECQ", "CX")
@@ -62,7 +66,13 @@ func productAMX(f *file) {
 		f.op("ADDQ", field(amxTile, "blockStep", "DX"), "R8")
 		f.op("ADDQ", field(amxTile, "accStep", "DX"), "R12")
 		f.op("DECQ", "R11")
+		f.op("JEQ", end)
+		f.op("CMPQ", "R11", "$1")
 		f.op("JNE", block)
+		f.op("SUBQ", field(amxTile, "back", "DX"), "R8")
+		f.op("SUBQ", field(amxTile, "accBack", "DX"), "R12")
+		f.op("JMP", block)
+		f.place(end)
 		f.tileRelease()
 		f.op("RET")
 	}
