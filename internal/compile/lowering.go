@@ -49,6 +49,7 @@ var lowerings = map[string][]lowering{
 	"BatchNormalization":    {{float, lowerBatchNormalization}},
 	"LayerNormalization":    {{float, lowerLayerNormalization}},
 	"MatMul":                {{realProducts, lowerMatMulFloat}, {float, lowerStackFloat}, {codeProducts, lowerMatrixInteger}, {codeProducts, lowerStackInteger}},
+	"MatMulInteger":         {{float, lowerMatMulInteger}},
 	"MaxPool":               {{float | integer, lowerMaxPool}, {integer, lowerPoolWide}},
 
 	// Functions of one operand.
@@ -125,9 +126,10 @@ var lowerings = map[string][]lowering{
 	"Scan":          bodies,
 
 	// Changes of representation.
-	"Cast":         {{float, lowerCast}},
-	"Dequantize":   {{float, lowerDequantize}, {float, lowerDequantizeWide}},
-	"FakeQuantize": {{float, lowerFakeQuantize}},
-	"Quantize":     {{float, lowerQuantize}, {float, lowerQuantizeWide}},
-	"Requantize":   {{float | integer, lowerTable}, {float | integer, lowerTableWide}},
+	"Cast":                  {{float, lowerCast}},
+	"DynamicQuantizeLinear": {{float, lowerDynamicQuantize}},
+	"Dequantize":            {{float, lowerDequantize}, {float, lowerDequantizeWide}},
+	"FakeQuantize":          {{float, lowerFakeQuantize}},
+	"Quantize":              {{float, lowerQuantize}, {float, lowerQuantizeWide}},
+	"Requantize":            {{float | integer, lowerTable}, {float | integer, lowerTableWide}},
 }
