@@ -66,26 +66,61 @@ func Load(path string, o LoadOptions) (*Model, error) {
 	if info.IsDir() {
 		return nil, fmt.Errorf("cannot load the model: %s is a folder, not a model file%s", path, format.Folder(os.DirFS(path)))
 	}
-	folder, err := os.OpenRoot(filepath.Dir(path)) // external data cannot lead out of it, by links neither
+	folder, err := openFolder(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot load the model: %w", err)
 	}
 	defer folder.Close()
 	weights := folder
 	if o.Weights != "" {
-		if weights, err = os.OpenRoot(filepath.Dir(o.Weights)); err != nil {
+		if weights, err = openFolder(o.Weights); err != nil {
 			return nil, fmt.Errorf("cannot load the weights: %w", err)
 		}
 		defer weights.Close()
 		o.Weights = filepath.Base(o.Weights)
 	}
-	m, err := read(folder.FS(), filepath.Base(path), weights.FS(), o)
+	m, err := read(folder, filepath.Base(path), weights, o)
 	if err != nil {
 		return nil, err
 	}
 	m.path = path
 	return m, nil
 }
+
+// folderOf is the folder of a file that the caller has named. That file may be a link to anywhere; what it names in turn,
+// external data, cannot lead out of the folder, by links neither.
+type folderOf struct {
+	fs.FS // of root
+	root  *os.Root
+	path  string
+}
+
+func openFolder(path string) (*folderOf, error) {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	return &folderOf{root.FS(), root, path}, nil
+}
+
+// Open opens a file of the folder, or the one that the caller has named.
+func (f *folderOf) Open(name string) (fs.File, error) {
+	if name == filepath.Base(f.path) {
+		return os.Open(f.path)
+	}
+	return f.FS.Open(name)
+}
+
+// Stat is the same for fs.Stat.
+func (f *folderOf) Stat(name string) (fs.FileInfo, error) {
+	if name == filepath.Base(f.path) {
+		return os.Stat(f.path)
+	}
+	return fs.Stat(f.FS, name)
+}
+
+// Close lets the folder go; files that are open stay so.
+func (f *folderOf) Close() error { return f.root.Close() }
 
 // Read is Load for a file of fsys, which may be embedded in the program. External data is read from the same fsys.
 func Read(fsys fs.FS, name string, o LoadOptions) (*Model, error) { return read(fsys, name, fsys, o) }
