@@ -42,9 +42,10 @@ type BenchResult struct {
 	Threads   int    // goroutines of one run
 	Runs      int    // runs that counted
 	Discarded int    // runs left out because the machine was busy
-	// Median, P95 and Minimum are of the time of one run: half of the runs took at most Median, 95 % at most P95.
-	Median, P95, Minimum time.Duration
-	MACs                 int64 // multiply-accumulates of one run
+	// Median, P95, P99 and Minimum are of the time of one run: half of the runs took at most Median, 95 % at most P95, 99 % at
+	// most P99.
+	Median, P95, P99, Minimum time.Duration
+	MACs                      int64 // multiply-accumulates of one run
 	// PeakBytes is the largest resident size of the process so far, as the operating system reports it; 0 where it
 	// does not.
 	PeakBytes int64
@@ -199,6 +200,11 @@ func (b *bench) window(ctx context.Context) error {
 	return nil
 }
 
+// percentile is the time that so many per cent of the runs took at most, of sorted ones.
+func percentile(times []time.Duration, percent int) time.Duration {
+	return times[(len(times)*percent+99)/100-1]
+}
+
 func (b *bench) result(ctx context.Context, operators bool) (BenchResult, error) {
 	times := b.times
 	if len(times) == 0 { // the machine was never quiet: better a noisy number than none
@@ -207,7 +213,7 @@ func (b *bench) result(ctx context.Context, operators bool) (BenchResult, error)
 	slices.Sort(times)
 	r := BenchResult{
 		Path: b.model.path, Threads: b.threads, Runs: len(times), Discarded: b.discarded,
-		Median: times[len(times)/2], P95: times[min(len(times)*95/100, len(times)-1)], Minimum: times[0],
+		Median: times[len(times)/2], P95: percentile(times, 95), P99: percentile(times, 99), Minimum: times[0],
 		PeakBytes: peakBytes(),
 	}
 	plan, err := b.session.plan(b.in)

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/octet-nn/octet/internal/op"
+	"github.com/octet-nn/octet/internal/quantize"
 	"github.com/octet-nn/octet/tensor"
 )
 
@@ -270,7 +271,7 @@ func (e *evaluator) add(s Sample, answers []answer) error {
 		if len(a.best) > 0 && a.best[0] == first.best[0] {
 			sc.agree++
 		}
-		signal, noise := signalAndNoise(first.values, a.values)
+		signal, noise := quantize.SignalAndNoise(first.values, a.values)
 		sc.signal += signal
 		sc.noise += noise
 		if s.Label < 0 {
@@ -342,14 +343,4 @@ func pairedDrop(a, b, n int) (drop float64, interval [2]float64) {
 	center := (x - y) / m
 	spread := z95 * math.Sqrt((x+y)-(x-y)*(x-y)/m) / m
 	return drop, [2]float64{center - spread, center + spread}
-}
-
-// signalAndNoise are Σ want² and Σ (want − got)².
-func signalAndNoise(want, got []float32) (signal, noise float64) {
-	for i, w := range want {
-		d := float64(w) - float64(got[i])
-		signal += float64(w) * float64(w)
-		noise += d * d
-	}
-	return signal, noise
 }

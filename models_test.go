@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/octet-nn/octet/internal/quantize"
 	"github.com/octet-nn/octet/internal/testdata"
 	"github.com/octet-nn/octet/tensor"
 )
@@ -220,11 +221,11 @@ func TestExportedModelsInONNXRuntime(t *testing.T) {
 				inputs := map[string]*tensor.Tensor{in: x}
 				b := floatsOf(t, ort.Run(t, path, "disabled", inputs, out)[out])
 				c := floatsOf(t, ort.Run(t, path, "all", inputs, out)[out])
-				s, e := signalAndNoise(b, a)
+				s, e := quantize.SignalAndNoise(b, a)
 				signal, noise = signal+s, noise+e
-				_, e = signalAndNoise(b, c)
+				_, e = quantize.SignalAndNoise(b, c)
 				fused += e
-				_, e = signalAndNoise(c, a)
+				_, e = quantize.SignalAndNoise(c, a)
 				beside += e
 				classes := len(a) / n
 				for i := range n {

@@ -112,13 +112,13 @@ const shownOperators = 15
 
 func writeBench(w io.Writer, results []octet.BenchResult) {
 	var t table
-	t.add("model", "median", "p95", "min", "runs", "GMAC/s", "MACs", "speed")
+	t.add("model", "median", "p95", "p99", "min", "runs", "GMAC/s", "MACs", "speed")
 	for i, r := range results {
 		ratio := "1.00x"
 		if i > 0 {
 			ratio = fmt.Sprintf("%.2fx", float64(results[0].Median)/float64(r.Median))
 		}
-		t.add(r.Path, milliseconds(r.Median), milliseconds(r.P95), milliseconds(r.Minimum), fmt.Sprint(r.Runs),
+		t.add(r.Path, milliseconds(r.Median), milliseconds(r.P95), milliseconds(r.P99), milliseconds(r.Minimum), fmt.Sprint(r.Runs),
 			fmt.Sprintf("%.2f", r.GMACs()), countText(r.MACs), ratio)
 	}
 	t.write(w)
@@ -185,6 +185,7 @@ type benchResult struct {
 	Path      string               `json:"path"`
 	MedianMS  number               `json:"median_ms"`
 	P95MS     number               `json:"p95_ms"`
+	P99MS     number               `json:"p99_ms"`
 	MinMS     number               `json:"min_ms"`
 	Threads   int                  `json:"threads"`
 	Runs      int                  `json:"runs"`
@@ -197,7 +198,7 @@ type benchResult struct {
 
 func benchJSON(r octet.BenchResult) benchResult {
 	return benchResult{
-		Path: r.Path, MedianMS: number(ms(r.Median)), P95MS: number(ms(r.P95)), MinMS: number(ms(r.Minimum)),
+		Path: r.Path, MedianMS: number(ms(r.Median)), P95MS: number(ms(r.P95)), P99MS: number(ms(r.P99)), MinMS: number(ms(r.Minimum)),
 		Threads: r.Threads, Runs: r.Runs, Discarded: r.Discarded, PeakBytes: r.PeakBytes,
 		MACs: r.MACs, GMACs: number(r.GMACs()), Operators: append([]octet.OperatorTime{}, r.Operators...),
 	}

@@ -243,7 +243,7 @@ func TestRunTensors(t *testing.T) {
 func TestBench(t *testing.T) {
 	f := newTiny(t)
 	q := f.quantized(t)
-	keys := []string{"path", "median_ms", "p95_ms", "min_ms", "threads", "runs", "discarded", "peak_bytes", "macs", "gmacs_per_s", "operators"}
+	keys := []string{"path", "median_ms", "p95_ms", "p99_ms", "min_ms", "threads", "runs", "discarded", "peak_bytes", "macs", "gmacs_per_s", "operators"}
 	v := decode(t, succeed(t, "bench", f.model, "--duration", "10ms", "--threads", "1", "--json").stdout, keys...)
 	if v["threads"] != 1.0 || v["median_ms"].(float64) <= 0 || v["macs"] != float64(8*8*8*27+4*8) {
 		t.Errorf("%v", v)

@@ -55,8 +55,12 @@ Start with:
 	return root
 }
 
-// flagError adds near names to unknown flags, and says what numbers are wanted.
+// flagError adds near names to unknown flags, and says what numbers are wanted. Of an unknown command it is the command that
+// is wrong, whatever its flags.
 func flagError(cmd *cobra.Command, err error) error {
+	if !cmd.HasParent() && cmd.Flags().NArg() > 0 {
+		return cmd.Args(cmd, cmd.Flags().Args())
+	}
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
 		var known []string

@@ -26,6 +26,8 @@ func TestWrongUsage(t *testing.T) {
 	}{
 		{"quantise", []string{`unknown command "quantise"`, `"quantize"`}},
 		{"frobnicate", []string{`unknown command "frobnicate"`, "octet help"}},
+		{"frobnicate m.onnx --hard", []string{`unknown command "frobnicate"`, "octet help"}},
+		{"--hard", []string{"unknown flag --hard"}},
 		{"bench m.onnx --thread 1", []string{"unknown flag --thread", `"--threads"`, "octet bench --help"}},
 		{"bench", []string{"needs a model file", "octet bench MODEL"}},
 		{"bench m.onnx --threads many", []string{`--threads wants a whole number, not "many"`}},

@@ -45,29 +45,8 @@ func (p pooling) suits(n *graph.Node) bool {
 	return (len(n.Outputs) < 2 || n.Outputs[1] == nil)
 }
 
-func lowerMaxPool(b *builder, n *graph.Node) (prepared, error) {
-	p := poolingOf(n.Op)
-	if !p.suits(n) {
-		return nil, nil
-	}
-	if isFloat32(n.Input(0)) {
-		b.canPixels(n, p.layout, readsPixels|writesPixels|planarOnly)
-		return func(c *planning) error {
-			if !isPlanar(c.in(0)) {
-				return reference(c)
-			}
-			x, y, finish, err := c.spatial(p.layout)
-			if err != nil {
-				return err
-			}
-			emitScratched[float32, float32](c, "max_pool_f32", &kernel.MaxPoolF32{Vector: c.program.vector, Window: p.window(x, y).Window}, y, x)
-			return finish()
-		}, nil
-	}
-	q, ok := codesOf(n.Input(0))
-	if !ok || !n.Input(0).Type.Quant.Equal(n.Outputs[0].Type.Quant) || n.Input(0).Type.DType != n.Outputs[0].Type.DType {
-		return nil, nil
-	}
+// plan is how a pool of two dimensions is planned: emit adds its step.
+func (p pooling) plan(b *builder, n *graph.Node, emit func(c *planning, y, x *place)) (prepared, error) {
 	b.canPixels(n, p.layout, readsPixels|writesPixels|planarOnly)
 	return func(c *planning) error {
 		if !isPlanar(c.in(0)) {
@@ -77,9 +56,28 @@ func lowerMaxPool(b *builder, n *graph.Node) (prepared, error) {
 		if err != nil {
 			return err
 		}
-		emitScratched[byte, byte](c, "max_pool_int8", &kernel.MaxPoolInt8{Vector: c.program.vector, Window: p.window(x, y).Window, Signed: q.Signed}, y, x)
+		emit(c, y, x)
 		return finish()
 	}, nil
+}
+
+func lowerMaxPool(b *builder, n *graph.Node) (prepared, error) {
+	p := poolingOf(n.Op)
+	if !p.suits(n) {
+		return nil, nil
+	}
+	if isFloat32(n.Input(0)) {
+		return p.plan(b, n, func(c *planning, y, x *place) {
+			emitScratched[float32, float32](c, "max_pool_f32", &kernel.MaxPoolF32{Vector: c.program.vector, Window: p.window(x, y).Window}, y, x)
+		})
+	}
+	q, ok := codesOf(n.Input(0))
+	if !ok || !n.Input(0).Type.Quant.Equal(n.Outputs[0].Type.Quant) || n.Input(0).Type.DType != n.Outputs[0].Type.DType {
+		return nil, nil
+	}
+	return p.plan(b, n, func(c *planning, y, x *place) {
+		emitScratched[byte, byte](c, "max_pool_int8", &kernel.MaxPoolInt8{Vector: c.program.vector, Window: p.window(x, y).Window, Signed: q.Signed}, y, x)
+	})
 }
 
 func lowerAveragePoolFloat(b *builder, n *graph.Node) (prepared, error) {
@@ -87,18 +85,9 @@ func lowerAveragePoolFloat(b *builder, n *graph.Node) (prepared, error) {
 	if !p.suits(n) || !isFloat32(n.Input(0)) {
 		return nil, nil
 	}
-	b.canPixels(n, p.layout, readsPixels|writesPixels|planarOnly)
-	return func(c *planning) error {
-		if !isPlanar(c.in(0)) {
-			return reference(c)
-		}
-		x, y, finish, err := c.spatial(p.layout)
-		if err != nil {
-			return err
-		}
+	return p.plan(b, n, func(c *planning, y, x *place) {
 		emitScratched[float32, float32](c, "average_pool_f32", &kernel.AveragePoolF32{Vector: c.program.vector, Window: p.window(x, y)}, y, x)
-		return finish()
-	}, nil
+	})
 }
 
 func lowerAveragePoolInteger(b *builder, n *graph.Node) (prepared, error) {
@@ -108,15 +97,7 @@ func lowerAveragePoolInteger(b *builder, n *graph.Node) (prepared, error) {
 	if !p.suits(n) || !ok || !also {
 		return nil, nil
 	}
-	b.canPixels(n, p.layout, readsPixels|writesPixels|planarOnly)
-	return func(c *planning) error {
-		if !isPlanar(c.in(0)) {
-			return reference(c)
-		}
-		x, y, finish, err := c.spatial(p.layout)
-		if err != nil {
-			return err
-		}
+	return p.plan(b, n, func(c *planning, y, x *place) {
 		k := &kernel.AveragePoolInt8{Vector: c.program.vector, Window: p.window(x, y), Input: in.Int8Operand,
 			Scale: out.Scale, ZeroPoint: out.ZeroPoint, Lowest: out.lowest, Highest: out.highest}
 		if n.Arithmetic != numeric.ONNX {
@@ -124,6 +105,5 @@ func lowerAveragePoolInteger(b *builder, n *graph.Node) (prepared, error) {
 			k.Average = &average
 		}
 		emitScratched[byte, byte](c, "average_pool_int8", k, y, x)
-		return finish()
-	}, nil
+	})
 }

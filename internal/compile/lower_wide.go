@@ -158,24 +158,15 @@ func lowerPoolWide(b *builder, n *graph.Node) (prepared, error) {
 	if greatest && !x.Type.Quant.Equal(y.Type.Quant) {
 		return nil, nil
 	}
-	b.canPixels(n, p.layout, readsPixels|writesPixels|planarOnly)
-	return func(c *planning) error {
-		if !isPlanar(c.in(0)) {
-			return reference(c)
-		}
-		x, y, finish, err := c.spatial(p.layout)
-		if err != nil {
-			return err
-		}
+	return p.plan(b, n, func(c *planning, y, x *place) {
 		if greatest {
 			emitScratchedWide(c, "max_pool_int16", &kernel.MaxPoolInt16{Window: p.window(x, y).Window}, y, x)
-			return finish()
+			return
 		}
 		input := op.InputCodes(n, 0)
 		emitScratchedWide(c, "average_pool_int16", &kernel.AveragePoolInt16{Window: p.window(x, y), ZeroPoint: input.ZeroPoint,
 			Average: n.Arithmetic.Average(input, op.OutputCodes(n, nil))}, y, x)
-		return finish()
-	}, nil
+	})
 }
 
 // lowerReduceWide is sums and means.

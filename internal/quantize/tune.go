@@ -281,6 +281,20 @@ func (s *tuner) try(ctx context.Context, tables []map[string]Interval) ([]float6
 	return noise, err
 }
 
+// SignalAndNoise are Σ want² and Σ (want − got)². Where got ends before want, because their shape depends on data, it
+// counts as 0.
+func SignalAndNoise(want, got []float32) (signal, noise float64) {
+	for i, w := range want {
+		e := float64(w)
+		if i < len(got) {
+			e -= float64(got[i])
+		}
+		signal += float64(w) * float64(w)
+		noise += e * e
+	}
+	return signal, noise
+}
+
 // noise is Σ|q − f|² / Σ|f|² of each float output over all samples, summed over outputs.
 func (s *tuner) noise(ctx context.Context, q *graph.Graph) (float64, error) {
 	runner, err := s.Executor.Prepare(q, nil)
@@ -298,15 +312,8 @@ func (s *tuner) noise(ctx context.Context, q *graph.Graph) (float64, error) {
 			if want.DType() != tensor.Float32 || got[name] == nil || got[name].DType() != tensor.Float32 {
 				continue
 			}
-			a, b := tensor.Values[float32](want), tensor.Values[float32](got[name])
-			for j, x := range a {
-				e := float64(x)
-				if j < len(b) { // a shape that depends on data may differ
-					e -= float64(b[j])
-				}
-				signal[name] += float64(x) * float64(x)
-				noise[name] += e * e
-			}
+			s, e := SignalAndNoise(tensor.Values[float32](want), tensor.Values[float32](got[name]))
+			signal[name], noise[name] = signal[name]+s, noise[name]+e
 		}
 	}
 	sum, compared := 0.0, false
