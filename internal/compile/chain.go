@@ -13,8 +13,8 @@ import (
 // The bits are those of the convolutions one by one, so whether they are a chain may depend on the number of threads.
 
 // stage makes the kernel of a convolution, in most cases a kernel.ChainStage, for operands of known shape, channels last,
-// and the residual that is added to its codes, if there is one.
-type stage func(x, y *place, residual *kernel.Residual) any
+// and the residual that is added to its results, if there is one.
+type stage func(x, y *place, residual addend) any
 
 // chainable notes that a node can be a stage of a chain.
 func (b *builder) chainable(n *graph.Node, s stage) {
@@ -127,7 +127,7 @@ func (l *planner) isWorthChaining(nodes []int) bool {
 	depthwise, bytes := false, 0
 	for at, i := range nodes {
 		x, y := shaped(l.graph.Nodes[i].Inputs[0]), shaped(l.graph.Nodes[i].Outputs[0])
-		switch l.program.stages[i](x, y, nil).(type) {
+		switch l.program.stages[i](x, y, addend{}).(type) {
 		case *kernel.DepthwiseF32, *kernel.DepthwiseInt8:
 			depthwise = true
 		}
@@ -144,9 +144,9 @@ func (l *planner) isWorthChaining(nodes []int) bool {
 	}
 	var ok bool
 	if y.dtype == tensor.Float32 {
-		_, ok = newChain[float32](l, nodes, y, x, nil)
+		_, ok = newChain[float32](l, nodes, y, x, addend{})
 	} else {
-		_, ok = newChain[byte](l, nodes, y, x, nil)
+		_, ok = newChain[byte](l, nodes, y, x, addend{})
 	}
 	return ok
 }
@@ -176,12 +176,12 @@ func (l *planner) chain(nodes []int) {
 }
 
 // newChain makes the kernel of nodes that follow each other, from x to y; the last one may have a residual.
-func newChain[T byte | float32](l *planner, nodes []int, y, x *place, residual *kernel.Residual) (k *kernel.Chain[T], ok bool) {
+func newChain[T byte | float32](l *planner, nodes []int, y, x *place, residual addend) (k *kernel.Chain[T], ok bool) {
 	stages := make([]kernel.ChainStage[T], len(nodes))
 	for i, node := range nodes {
 		to, add := y, residual
 		if i < len(nodes)-1 {
-			to, add = shaped(l.graph.Nodes[node].Outputs[0]), nil
+			to, add = shaped(l.graph.Nodes[node].Outputs[0]), addend{}
 		}
 		if stages[i], ok = l.program.stages[node](x, to, add).(kernel.ChainStage[T]); !ok {
 			return nil, false
@@ -192,16 +192,16 @@ func newChain[T byte | float32](l *planner, nodes []int, y, x *place, residual *
 }
 
 func emitChain[T byte | float32](c *planning, nodes []int, name string, y, x *place) {
-	with := func(residual *kernel.Residual) *kernel.Chain[T] {
+	with := func(residual addend) *kernel.Chain[T] {
 		k, ok := newChain[T](c.planner, nodes, y, x, residual)
 		if !ok {
 			panic("compile: a chain that is none") // see isWorthChaining
 		}
 		return k
 	}
-	size := with(c.codesResidual(nil)).Scratch()
+	size := with(c.addend(nil)).Scratch()
 	c.emit(c.kernelName(name), size, func(m *runtime.Memory) runtime.Work {
-		k := with(c.codesResidual(m))
+		k := with(c.addend(m))
 		out, in, scratch := data[T](m, y), data[T](m, x), m.Scratch(size)
 		states := make([]chainState, len(scratch))
 		return runtime.Work{Tasks: k.Units(), Least: k.Lines(), Prepare: func() { clear(states) }, Run: func(begin, end, worker int) {

@@ -66,32 +66,40 @@ func lowerConvFloat(b *builder, n *graph.Node) (prepared, error) {
 	packed := kernel.F32Weights{Filter: f, Data: weights}
 	if isDepthwise(f) {
 		depthwise := b.kernels.PackDepthwiseF32(packed)
-		return lowerSpatial(b, n, o.Layout, "depthwise_f32", func(x, y *place) *kernel.DepthwiseF32 {
-			return &kernel.DepthwiseF32{Weights: depthwise, Window: convWindow(o, f, x, y), Epilogue: epilogue}
+		return lowerSpatial(b, n, o.Layout, "depthwise_f32", epilogue, func(x, y *place, e kernel.EpilogueF32) scratched[float32, float32] {
+			return &kernel.DepthwiseF32{Weights: depthwise, Window: convWindow(o, f, x, y), Epilogue: e}
 		}), nil
 	}
 	if winograd := b.packWinograd(n, packed); winograd != nil {
-		return lowerSpatial(b, n, o.Layout, "conv_f32_winograd", func(x, y *place) *kernel.WinogradF32 {
-			return &kernel.WinogradF32{Weights: winograd, Window: convWindow(o, f, x, y), Epilogue: epilogue}
+		return lowerSpatial(b, n, o.Layout, "conv_f32_winograd", epilogue, func(x, y *place, e kernel.EpilogueF32) scratched[float32, float32] {
+			return &kernel.WinogradF32{Weights: winograd, Window: convWindow(o, f, x, y), Epilogue: e}
 		}), nil
 	}
+	if !winogradMay(o, f) { // plans of all tiers have the same steps
+		b.canPixels(n, o.Layout, addsResiduals)
+	}
 	product := b.kernels.PackF32(packed)
-	return lowerSpatial(b, n, o.Layout, "conv_f32", func(x, y *place) *kernel.ConvF32 {
-		return &kernel.ConvF32{Weights: product, Window: convWindow(o, f, x, y), Epilogue: epilogue}
+	return lowerSpatial(b, n, o.Layout, "conv_f32", epilogue, func(x, y *place, e kernel.EpilogueF32) scratched[float32, float32] {
+		return &kernel.ConvF32{Weights: product, Window: convWindow(o, f, x, y), Epilogue: e}
 	}), nil
 }
 
 // lowerSpatial plans a convolution of floats by the kernel that make describes for operands of known shape.
-func lowerSpatial[K scratched[float32, float32]](b *builder, n *graph.Node, layout op.Layout, name string, make func(x, y *place) K) prepared {
+func lowerSpatial(b *builder, n *graph.Node, layout op.Layout, name string, epilogue kernel.EpilogueF32,
+	make func(x, y *place, e kernel.EpilogueF32) scratched[float32, float32]) prepared {
 	if layout == op.NHWC {
-		b.chainable(n, func(x, y *place, _ *kernel.Residual) any { return make(x, y) })
+		b.chainable(n, func(x, y *place, r addend) any {
+			e := epilogue
+			e.Residual = r.floats
+			return make(x, y, e)
+		})
 	}
 	return func(c *planning) error {
 		x, y, finish, err := c.spatial(layout)
 		if err != nil {
 			return err
 		}
-		emitScratched[float32, float32](c, name, make(x, y), y, x)
+		c.emitProductF32(name, x, y, epilogue, func(e kernel.EpilogueF32) scratched[float32, float32] { return make(x, y, e) })
 		return finish()
 	}
 }
@@ -101,7 +109,7 @@ func lowerSpatial[K scratched[float32, float32]](b *builder, n *graph.Node, layo
 func (b *builder) packWinograd(n *graph.Node, w kernel.F32Weights) *kernel.PackedWinogradF32 {
 	o := n.Op.(*op.Conv)
 	shape := n.Outputs[0].Type.Shape
-	if b.direct || len(shape) != 4 || !all(o.Strides, 1) || !all(o.Dilations, 1) {
+	if b.direct || len(shape) != 4 || !winogradMay(o, w.Filter) {
 		return nil
 	}
 	y := o.Layout.Spatial(len(shape))
@@ -109,6 +117,12 @@ func (b *builder) packWinograd(n *graph.Node, w kernel.F32Weights) *kernel.Packe
 		return nil
 	}
 	return b.kernels.PackWinogradF32(w, shape[y].Size, shape[y+1].Size)
+}
+
+// winogradMay reports whether Winograd's algorithm may be the best for a convolution at some tier, whose kernels add no
+// residuals.
+func winogradMay(o *op.Conv, f kernel.Filter) bool {
+	return f.Height == 3 && f.Width == 3 && all(o.Strides, 1) && all(o.Dilations, 1)
 }
 
 // all reports whether all attributes, of which there may be none, are v.

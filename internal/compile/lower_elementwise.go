@@ -13,12 +13,15 @@ import (
 
 // lowerBinary is functions of two float operands, which are broadcast.
 func lowerBinary(f kernel.BinaryOp) func(*builder, *graph.Node) (prepared, error) {
-	return func(_ *builder, n *graph.Node) (prepared, error) {
+	return func(b *builder, n *graph.Node) (prepared, error) {
 		if !isFloat32(n.Inputs...) || len(n.Inputs) < 2 {
 			return nil, nil
 		}
 		k := kernel.BinaryF32{Op: f}
 		k.Least, k.Greatest = limits(clampOf(n.Op))
+		if f == kernel.Add && len(n.Inputs) == 2 {
+			b.sums(n, residualSum{floats: &kernel.ResidualF32{Vector: b.kernels.Vector(), Least: k.Least, Greatest: k.Greatest}})
+		}
 		return func(c *planning) error {
 			if len(n.Inputs) == 2 {
 				a, b := c.in(0), c.in(1)

@@ -151,14 +151,14 @@ func (p *integerProduct) emit(c *planning, name string, x, y *place, make func(i
 		p.emitDynamic(c, name, x, y, make)
 		return
 	}
-	with := func(residual *kernel.Residual) integerKernel {
+	with := func(r addend) integerKernel {
 		e := p.epilogue
-		e.Residual = residual
+		e.Residual = r.codes
 		return make(p.input.Int8Operand, e)
 	}
-	size := with(c.codesResidual(nil)).Scratch()
+	size := with(c.addend(nil)).Scratch()
 	c.emit(c.kernelName(name), size, func(m *runtime.Memory) runtime.Work {
-		k := with(c.codesResidual(m))
+		k := with(c.addend(m))
 		in, scratch := data[byte](m, x), m.Scratch(size)
 		out := destination(m, y)
 		return runtime.Work{Tasks: k.Units(), Grain: grain(k), Run: func(begin, end, worker int) { k.Run(out, in, begin, end, scratch[worker]) }}
@@ -259,9 +259,9 @@ func lowerConvInteger(b *builder, n *graph.Node) (prepared, error) {
 func (p *integerProduct) lowerSpatial(b *builder, n *graph.Node, layout op.Layout, name string,
 	make func(x, y *place, input kernel.Int8Operand, e kernel.Epilogue) integerKernel) prepared {
 	if layout == op.NHWC && p.compute == graph.Integer && p.wide == nil {
-		b.chainable(n, func(x, y *place, residual *kernel.Residual) any {
+		b.chainable(n, func(x, y *place, r addend) any {
 			e := p.epilogue
-			e.Residual = residual
+			e.Residual = r.codes
 			return make(x, y, p.input.Int8Operand, e)
 		})
 	}

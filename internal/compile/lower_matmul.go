@@ -59,12 +59,13 @@ func (b *builder) matrixFloat(n *graph.Node, transposed bool, alpha, beta float3
 	}
 	scale(epilogue.Bias, beta)
 	b.pack(n, 1, 2)
-	b.can(n, readsPixels|writesPixels)
+	b.can(n, readsPixels|writesPixels|addsResiduals)
 	product := b.kernels.PackF32(kernel.F32Weights{Filter: f, Data: weights})
 	return func(c *planning) error {
 		x, y := c.in(0), c.out(0)
-		k := &kernel.GemmF32{Weights: product, Rows: y.len() / f.Outputs, InStride: x.pixelStride(), OutStride: y.pixelStride(), Epilogue: epilogue}
-		emitScratched[float32, float32](c, "gemm_f32", k, y, x)
+		c.emitProductF32("gemm_f32", x, y, epilogue, func(e kernel.EpilogueF32) scratched[float32, float32] {
+			return &kernel.GemmF32{Weights: product, Rows: y.len() / f.Outputs, InStride: x.pixelStride(), OutStride: y.pixelStride(), Epilogue: e}
+		})
 		return nil
 	}, nil
 }

@@ -26,7 +26,8 @@ const residualOperand = 3
 
 // residualSum is how a node adds up two operands.
 type residualSum struct {
-	codes kernel.CodeSum
+	codes  kernel.CodeSum      // nil if it adds floats
+	floats *kernel.ResidualF32 // how, without an operand; nil if it adds codes
 }
 
 // MACs are the product's.
@@ -157,15 +158,44 @@ func (c *planning) kernelName(name string) string {
 	return name
 }
 
-// codesResidual is the residual of a product of codes in one run's memory, without the operand if m is nil.
-func (c *planning) codesResidual(m *runtime.Memory) *kernel.Residual {
+// addend is what a kernel is told of a residual: of codes, of floats, or nothing.
+type addend struct {
+	codes  *kernel.Residual
+	floats *kernel.ResidualF32
+}
+
+// addend is the residual of the node at hand in one run's memory, without the operand if m is nil.
+func (c *planning) addend(m *runtime.Memory) (a addend) {
 	r, j := c.residual()
-	if j == nil {
-		return nil
+	switch {
+	case j == nil:
+	case j.by.floats != nil:
+		k := *j.by.floats
+		k.Stride = r.pixelStride()
+		if m != nil {
+			k.Operand = data[float32](m, r)
+		}
+		a.floats = &k
+	default:
+		a.codes = &kernel.Residual{Sum: j.by.codes, Second: j.second, Stride: r.pixelStride()}
+		if m != nil {
+			a.codes.Operand = data[byte](m, r)
+		}
 	}
-	k := &kernel.Residual{Sum: j.by.codes, Second: j.second, Stride: r.pixelStride()}
-	if m != nil {
-		k.Operand = data[byte](m, r)
+	return a
+}
+
+// emitProductF32 plans a product of floats, which may add a residual. make describes it to package kernel.
+func (c *planning) emitProductF32(name string, x, y *place, e kernel.EpilogueF32, make func(e kernel.EpilogueF32) scratched[float32, float32]) {
+	with := func(r addend) scratched[float32, float32] {
+		e := e
+		e.Residual = r.floats
+		return make(e)
 	}
-	return k
+	size := with(c.addend(nil)).Scratch()
+	c.emit(c.kernelName(name), size, func(m *runtime.Memory) runtime.Work {
+		k := with(c.addend(m))
+		out, in, scratch := data[float32](m, y), data[float32](m, x), m.Scratch(size)
+		return runtime.Work{Tasks: k.Units(), Grain: grain(k), Run: func(begin, end, worker int) { k.Run(out, in, begin, end, scratch[worker]) }}
+	})
 }

@@ -143,11 +143,16 @@ func TestProductsAddResiduals(t *testing.T) {
 	rapid.Check(t, func(d *rapid.T) {
 		flag := func(name string) bool { return rapid.Bool().Draw(d, name) }
 		r := &residualNet{
-			row:   rapid.SampledFrom([]numeric.Arithmetic{numeric.ONNX, numeric.TFLite, numeric.Gemmlowp, numeric.MACE}).Draw(d, "row"),
-			dtype: rapid.SampledFrom([]tensor.DType{tensor.Int8, tensor.Uint8}).Draw(d, "dtype"), compute: graph.Integer,
-			gemm: flag("gemm"), second: flag("second"), sub: flag("sub"), relu: flag("relu"), twoProducts: flag("two products"),
+			row:     rapid.SampledFrom([]numeric.Arithmetic{numeric.ONNX, numeric.TFLite, numeric.Gemmlowp, numeric.MACE}).Draw(d, "row"),
+			dtype:   rapid.SampledFrom([]tensor.DType{tensor.Int8, tensor.Uint8}).Draw(d, "dtype"),
+			compute: rapid.SampledFrom([]graph.Compute{graph.Integer, graph.Float}).Draw(d, "compute"),
+			gemm:    flag("gemm"), second: flag("second"), sub: flag("sub"), relu: flag("relu"), twoProducts: flag("two products"),
 			side: rapid.IntRange(1, 9).Draw(d, "side"), channels: rapid.IntRange(1, 70).Draw(d, "channels"),
 			window: rapid.SampledFrom([]int{1, 3}).Draw(d, "window"), seed: rapid.Uint64().Draw(d, "seed"), inputIsTheResidual: flag("input"),
+		}
+		wanted := 1
+		if r.compute == graph.Float && (r.sub || !r.gemm && r.window == 3) { // which may be Winograd's
+			wanted = 0
 		}
 		s, middle, y := r.build(t)
 		s.check(y)
@@ -155,7 +160,8 @@ func TestProductsAddResiduals(t *testing.T) {
 		for _, tier := range cpu.Available() {
 			want, apart := kernelsOf(t, s.graph, Options{Tier: tier.String(), Keep: []string{middle.Name}}, in)
 			got, kernels := kernelsOf(t, s.graph, Options{Tier: tier.String()}, in)
-			if n, kept := count(kernels, "+add"), count(apart, "+add"); n != 1 || kept != btoi(r.twoProducts) || len(kernels) != len(apart)-1+kept {
+			n, kept := count(kernels, "+add"), count(apart, "+add")
+			if n != wanted || kept != wanted*btoi(r.twoProducts) || len(kernels) != len(apart)-n+kept {
 				t.Fatalf("%v: %q computed %d sums with a product; with the product kept %q", tier, kernels, n, apart)
 			}
 			if !bytes.Equal(got[y.Name].Bytes(), want[y.Name].Bytes()) {
@@ -170,4 +176,34 @@ func btoi(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// What a joined node means is what its two nodes mean, and it costs what the product does.
+func TestJoinedIsItsNodes(t *testing.T) {
+	for _, second := range []bool{false, true} {
+		r := &residualNet{row: numeric.ONNX, dtype: tensor.Int8, compute: graph.Integer, second: second, sub: true, side: 3, channels: 5, window: 3}
+		s, middle, y := r.build(t)
+		s.graph.Inputs[0].Type.Shape[0] = graph.Fixed(1)
+		if _, err := op.Infer(s.graph); err != nil {
+			t.Fatal(err)
+		}
+		values := interpret(t, s.graph, s.feed(1))
+		product, sum := s.graph.Nodes[len(s.graph.Nodes)-2], s.graph.Nodes[len(s.graph.Nodes)-1]
+		other := sum.Inputs[btoi(!second)]
+		if second != (sum.Inputs[1] == middle) {
+			t.Fatal("the product is the other operand")
+		}
+		j := &joined{Operator: product.Op.(op.Operator), product: product, sum: sum, second: second}
+		n := &graph.Node{Name: "joined", Op: j, Inputs: append(slices.Clone(product.Inputs), other), Outputs: sum.Outputs}
+		got, err := op.Evaluate(t.Context(), n, []*tensor.Tensor{values[product.Inputs[0]], product.Inputs[1].Const, product.Inputs[2].Const, values[other]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got[0].Bytes(), values[y].Bytes()) {
+			t.Fatal("other codes")
+		}
+		if macs(n) != macs(product) || macs(n) == 0 {
+			t.Fatalf("%d multiply-accumulates, the product has %d", macs(n), macs(product))
+		}
+	}
 }

@@ -25,8 +25,8 @@ func gemmInt8Assembly() []gemmInt8Row {
 // gemmF32Assembly is the same for gemmF32Table.
 func gemmF32Assembly() []gemmF32Row {
 	return []gemmF32Row{
-		{Name: "f32_gemm_12x32c1__avx512", Tier: cpu.AVX512VNNI, MR: 12, NR: 32, KR: 1, tile: tileAVX512, winograd: true},
-		{Name: "f32_gemm_6x16c1__avx2", Tier: cpu.AVX2, MR: 6, NR: 16, KR: 1, tile: tileAVX2},
+		{Name: "f32_gemm_12x32c1__avx512", Tier: cpu.AVX512VNNI, MR: 12, NR: 32, KR: 1, tile: tileAVX512, joins: true, masks: true, winograd: true},
+		{Name: "f32_gemm_6x16c1__avx2", Tier: cpu.AVX2, MR: 6, NR: 16, KR: 1, tile: tileAVX2, joins: true},
 	}
 }
 

@@ -196,8 +196,9 @@ func (c *ConvF32) linesScratch(w Window) int {
 	return p.scratch()
 }
 
-func (c *ConvF32) runLines(out, in []float32, w Window, _ int, scratch []byte) {
+func (c *ConvF32) runLines(out, in []float32, w Window, pixel int, scratch []byte) {
 	p := newProductF32(c.Weights, &w, &c.Epilogue)
+	p.before = pixel
 	p.run(out, in, 0, p.units(), scratch)
 }
 

@@ -10,6 +10,8 @@ type gemmF32Row struct {
 
 	tile     tileKernel
 	winograd bool // the tier has Winograd's transforms, for panels of 32 columns
+	// joins says that the tile can add residuals, of as many columns as NR; masks, also of fewer.
+	joins, masks bool
 }
 
 // tileF32 is the product of tiles of up to MR rows, one below the other, with one packed panel of up to NR columns.
@@ -28,10 +30,19 @@ type tileF32 struct {
 	outStarts       []int
 	acc             []float32 // MR rows of NR, for micro-kernels that want them
 	mask            uint32    // a bit for each column
+
+	// residual, if it is set, is added to the sums that are limited: row i's begins at residual[residualStarts[i]:]. What
+	// that gives is limited once more.
+	residual              []float32
+	residualStarts        []int
+	sumLeast, sumGreatest float32
 }
 
 // next goes on to the next tile.
 func (t *tileF32) next() {
+	if t.residual != nil {
+		t.residualStarts = t.residualStarts[t.rows:]
+	}
 	t.rowStarts, t.outStarts = t.rowStarts[t.rows:], t.outStarts[t.rows:]
 	t.tiles--
 }
@@ -132,6 +143,8 @@ func (w *F32Weights) sideBySide(dst []float32, nr, at, columns int) (done int) {
 type EpilogueF32 struct {
 	Bias            []float32 // per output channel, or nil
 	Least, Greatest float32   // -Inf and +Inf for no limit
+
+	Residual *ResidualF32 // what is added then, or nil; of GemmF32 and ConvF32
 }
 
 // GemmF32 is Rows×K floats times K×N packed weights. Its pieces are tiles of the output.

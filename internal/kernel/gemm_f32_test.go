@@ -47,7 +47,7 @@ func TestConvF32(t *testing.T) {
 				w, f := &shape.window, &shape.filter
 				in := randomFloats(r, extent(w.Batch*w.InHeight*w.InWidth, w.InStride, w.Channels))
 				weights, bias := randomFloats(r, f.Outputs*f.depth()), randomFloats(r, f.Outputs)
-				for _, e := range []EpilogueF32{{bias, 0, 0.25}, {nil, -inf, inf}} {
+				for _, e := range []EpilogueF32{{bias, 0, 0.25, nil}, {nil, -inf, inf, nil}} {
 					k := ConvF32{s.PackF32(F32Weights{*f, weights}), *w, e}
 					scratch := AlignedScratch(k.Scratch())
 					checkF32(t, r, &shape, e.Bias, in, weights, e.Least, e.Greatest, k.Units(), func(out []float32, start, end int) {
@@ -68,7 +68,7 @@ func TestDepthwiseF32(t *testing.T) {
 				w, f := &shape.window, &shape.filter
 				in := randomFloats(r, extent(w.Batch*w.InHeight*w.InWidth, w.InStride, w.Channels))
 				weights, bias := randomFloats(r, f.Outputs*f.depth()), randomFloats(r, f.Outputs)
-				for _, e := range []EpilogueF32{{bias, 0, 0.25}, {nil, -inf, inf}} {
+				for _, e := range []EpilogueF32{{bias, 0, 0.25, nil}, {nil, -inf, inf, nil}} {
 					k := DepthwiseF32{s.PackDepthwiseF32(F32Weights{*f, weights}), *w, e}
 					scratch := AlignedScratch(k.Scratch())
 					checkF32(t, r, &shape, e.Bias, in, weights, e.Least, e.Greatest, k.Units(), func(out []float32, start, end int) {
@@ -92,7 +92,7 @@ func TestGemmF32(t *testing.T) {
 					in := randomFloats(r, extent(rows, shape.window.InStride, depth))
 					weights, bias := randomFloats(r, n*depth), randomFloats(r, n)
 					k := GemmF32{s.PackF32(F32Weights{Matrix(depth, n, true), weights}), rows, shape.window.InStride, n,
-						EpilogueF32{bias, -inf, inf}}
+						EpilogueF32{bias, -inf, inf, nil}}
 					scratch := AlignedScratch(k.Scratch())
 					checkF32(t, r, &shape, bias, in, weights, -inf, inf, k.Units(), func(out []float32, start, end int) {
 						k.Run(out, in, start, end, scratch)

@@ -7,6 +7,7 @@ type productF32 struct {
 	place     *placement
 	outStride int
 	epilogue  *EpilogueF32
+	before    int // as in productInt8
 }
 
 func newProductF32(weights *PackedF32, w *Window, e *EpilogueF32) productF32 {
@@ -26,7 +27,7 @@ func (p *productF32) units() int {
 // row is the pieces of a product of a single row, if it is one.
 func (p *productF32) row() (r rowPieces, single bool) {
 	w := p.weights
-	return rowPieces{w.Filter.Outputs, w.rowPiece}, w.rowPiece > 0 && p.feed.window.pixels() == 1 && w.Filter.Groups == 1 && p.place == nil
+	return rowPieces{w.Filter.Outputs, w.rowPiece}, w.rowPiece > 0 && p.feed.window.pixels() == 1 && w.Filter.Groups == 1 && p.place == nil && p.epilogue.Residual == nil
 }
 
 func (p *productF32) grain() int {
@@ -43,8 +44,12 @@ func (p *productF32) split() split {
 
 func (p *productF32) scratch() int {
 	row, rows := p.weights.row, p.feed.rows()
-	return carved[float32](row.MR*row.NR) + 2*carved[float32](row.NR) + 2*carved[int](rows) +
+	bytes := carved[float32](row.MR*row.NR) + 2*carved[float32](row.NR) + 2*carved[int](rows) +
 		carved[int](p.feed.window.KernelHeight) + carved[float32](p.feed.copied())
+	if p.epilogue.Residual != nil {
+		bytes += 2*carved[int](rows) + carved[float32](rows*row.NR)
+	}
+	return bytes
 }
 
 func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
@@ -58,7 +63,22 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 	runs := carve[int](&scratch, feed.window.KernelHeight)
 	copies := carve[float32](&scratch, feed.copied())
 
+	residual := p.epilogue.Residual
+	// As in productInt8, sums are staged where tiles do not add the residual.
+	var residualStarts, panelStarts []int
+	var panelSums []float32
+	if residual != nil {
+		residualStarts, panelStarts = carve[int](&scratch, most), carve[int](&scratch, most)
+		panelSums = carve[float32](&scratch, most*nr)
+		for i := range panelStarts {
+			panelStarts[i] = i * nr
+		}
+	}
+
 	t := tileF32{runStarts: runs, runLength: feed.paddedRun(), acc: acc, least: p.epilogue.Least, greatest: p.epilogue.Greatest}
+	if residual != nil {
+		t.sumLeast, t.sumGreatest = residual.Least, residual.Greatest
+	}
 	laidOut := -1
 	pieces, single := p.row()
 	firstColumn, lastColumn := 0, perGroup
@@ -78,6 +98,9 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 			}
 			t.a = supply(feed, copies, in, first, rows, group, 0)
 			p.place.starts(outStarts[:rows], first, p.outStride)
+			if residual != nil {
+				p.place.starts(residualStarts[:rows], p.before+first, residual.Stride)
+			}
 		}
 		previous = b
 		for panel := b.firstPanel; panel < b.lastPanel; panel++ {
@@ -94,23 +117,37 @@ func (p *productF32) run(out, in []float32, start, end int, scratch []byte) {
 			if skip > 0 {
 				t.out = staged // the only row begins with the first column
 			}
-			row.runRows(&t, starts[:rows], outStarts)
+			toStarts := outStarts
+			switch {
+			case residual == nil:
+			case row.joins && (row.masks || columns == nr):
+				t.residual = residual.Operand[channel : residualStarts[rows-1]+channel+columns]
+			default:
+				t.residual, t.out, toStarts = nil, panelSums, panelStarts
+			}
+			row.runRows(&t, starts[:rows], toStarts, residualStarts)
 			if skip > 0 {
 				copy(out[channel+skip:], staged[skip:columns])
+			}
+			if residual != nil && t.residual == nil {
+				residual.add(out, outStarts[:rows], panelSums, nr, residualStarts, channel, columns)
 			}
 		}
 	}
 }
 
-// runRows computes rows in tiles of about equal height.
-func (r *gemmF32Row) runRows(t *tileF32, starts, outStarts []int) {
+// runRows computes rows in tiles of about equal height. residualStarts are read if the tiles add a residual.
+func (r *gemmF32Row) runRows(t *tileF32, starts, outStarts, residualStarts []int) {
 	size, larger := evenTiles(len(starts), r.MR)
-	t.rowStarts, t.outStarts = starts, outStarts
+	t.rowStarts, t.outStarts, t.residualStarts = starts, outStarts, residualStarts
 	if larger > 0 {
 		t.rows, t.tiles = size+1, larger
 		r.run(t)
 		done := larger * (size + 1)
 		t.rowStarts, t.outStarts = starts[done:], outStarts[done:]
+		if t.residual != nil {
+			t.residualStarts = residualStarts[done:]
+		}
 	}
 	if tiles := divideUp(len(starts), r.MR) - larger; tiles > 0 {
 		t.rows, t.tiles = size, tiles

@@ -6,7 +6,7 @@
 #include "textflag.h"
 
 // func tileF32AVX512x12x32(t *tileF32)
-TEXT ·tileF32AVX512x12x32(SB), NOSPLIT, $48-8
+TEXT ·tileF32AVX512x12x32(SB), NOSPLIT, $56-8
 	MOVQ t+0(FP), AX
 	MOVQ tileF32_rows(AX), CX
 	CMPQ CX, $12
@@ -48,6 +48,8 @@ rows12of1:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
@@ -233,8 +235,101 @@ done17:
 	VMINPS Z21, Z31, Z21
 	VMINPS Z22, Z31, Z22
 	VMINPS Z23, Z31, Z23
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone18
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $96, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	VADDPS 64(SI)(DI*4), Z1, K2, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	VADDPS 64(SI)(DI*4), Z3, K2, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	VADDPS 64(SI)(DI*4), Z5, K2, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z6, K1, Z6
+	VMAXPS Z6, Z28, Z6
+	VMINPS Z6, Z29, Z6
+	VADDPS 64(SI)(DI*4), Z7, K2, Z7
+	VMAXPS Z7, Z28, Z7
+	VMINPS Z7, Z29, Z7
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z8, K1, Z8
+	VMAXPS Z8, Z28, Z8
+	VMINPS Z8, Z29, Z8
+	VADDPS 64(SI)(DI*4), Z9, K2, Z9
+	VMAXPS Z9, Z28, Z9
+	VMINPS Z9, Z29, Z9
+	MOVQ 40(CX), DI
+	VADDPS 0(SI)(DI*4), Z10, K1, Z10
+	VMAXPS Z10, Z28, Z10
+	VMINPS Z10, Z29, Z10
+	VADDPS 64(SI)(DI*4), Z11, K2, Z11
+	VMAXPS Z11, Z28, Z11
+	VMINPS Z11, Z29, Z11
+	MOVQ 48(CX), DI
+	VADDPS 0(SI)(DI*4), Z12, K1, Z12
+	VMAXPS Z12, Z28, Z12
+	VMINPS Z12, Z29, Z12
+	VADDPS 64(SI)(DI*4), Z13, K2, Z13
+	VMAXPS Z13, Z28, Z13
+	VMINPS Z13, Z29, Z13
+	MOVQ 56(CX), DI
+	VADDPS 0(SI)(DI*4), Z14, K1, Z14
+	VMAXPS Z14, Z28, Z14
+	VMINPS Z14, Z29, Z14
+	VADDPS 64(SI)(DI*4), Z15, K2, Z15
+	VMAXPS Z15, Z28, Z15
+	VMINPS Z15, Z29, Z15
+	MOVQ 64(CX), DI
+	VADDPS 0(SI)(DI*4), Z16, K1, Z16
+	VMAXPS Z16, Z28, Z16
+	VMINPS Z16, Z29, Z16
+	VADDPS 64(SI)(DI*4), Z17, K2, Z17
+	VMAXPS Z17, Z28, Z17
+	VMINPS Z17, Z29, Z17
+	MOVQ 72(CX), DI
+	VADDPS 0(SI)(DI*4), Z18, K1, Z18
+	VMAXPS Z18, Z28, Z18
+	VMINPS Z18, Z29, Z18
+	VADDPS 64(SI)(DI*4), Z19, K2, Z19
+	VMAXPS Z19, Z28, Z19
+	VMINPS Z19, Z29, Z19
+	MOVQ 80(CX), DI
+	VADDPS 0(SI)(DI*4), Z20, K1, Z20
+	VMAXPS Z20, Z28, Z20
+	VMINPS Z20, Z29, Z20
+	VADDPS 64(SI)(DI*4), Z21, K2, Z21
+	VMAXPS Z21, Z28, Z21
+	VMINPS Z21, Z29, Z21
+	MOVQ 88(CX), DI
+	VADDPS 0(SI)(DI*4), Z22, K1, Z22
+	VMAXPS Z22, Z28, Z22
+	VMINPS Z22, Z29, Z22
+	VADDPS 64(SI)(DI*4), Z23, K2, Z23
+	VMAXPS Z23, Z28, Z23
+	VMINPS Z23, Z29, Z23
+
+alone18:
 	CMPL tileF32_mask(AX), $-1
-	JNE partial18
+	JNE partial19
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	VMOVUPS Z1, 64(BX)(SI*4)
@@ -278,7 +373,7 @@ done17:
 	VZEROUPPER
 	RET
 
-partial18:
+partial19:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	VMOVUPS Z1, K2, 64(BX)(SI*4)
@@ -335,10 +430,12 @@ rows11of2:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile19:
+tile20:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -400,9 +497,9 @@ tile19:
 	LEAQ (BX)(CX*4), CX
 	MOVQ tileF32_panel(AX), BX
 
-run20:
+run21:
 	CMPQ BP, last-8(SP)
-	JEQ done23
+	JEQ done24
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -411,9 +508,9 @@ run20:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next22
+	JEQ next23
 
-step21:
+step22:
 	VMOVUPS (BX), Z24
 	VMOVUPS 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -454,12 +551,12 @@ step21:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step21
+	JNE step22
 
-next22:
-	JMP run20
+next23:
+	JMP run21
 
-done23:
+done24:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -509,8 +606,94 @@ done23:
 	VMINPS Z19, Z31, Z19
 	VMINPS Z20, Z31, Z20
 	VMINPS Z21, Z31, Z21
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone25
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $88, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	VADDPS 64(SI)(DI*4), Z1, K2, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	VADDPS 64(SI)(DI*4), Z3, K2, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	VADDPS 64(SI)(DI*4), Z5, K2, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z6, K1, Z6
+	VMAXPS Z6, Z28, Z6
+	VMINPS Z6, Z29, Z6
+	VADDPS 64(SI)(DI*4), Z7, K2, Z7
+	VMAXPS Z7, Z28, Z7
+	VMINPS Z7, Z29, Z7
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z8, K1, Z8
+	VMAXPS Z8, Z28, Z8
+	VMINPS Z8, Z29, Z8
+	VADDPS 64(SI)(DI*4), Z9, K2, Z9
+	VMAXPS Z9, Z28, Z9
+	VMINPS Z9, Z29, Z9
+	MOVQ 40(CX), DI
+	VADDPS 0(SI)(DI*4), Z10, K1, Z10
+	VMAXPS Z10, Z28, Z10
+	VMINPS Z10, Z29, Z10
+	VADDPS 64(SI)(DI*4), Z11, K2, Z11
+	VMAXPS Z11, Z28, Z11
+	VMINPS Z11, Z29, Z11
+	MOVQ 48(CX), DI
+	VADDPS 0(SI)(DI*4), Z12, K1, Z12
+	VMAXPS Z12, Z28, Z12
+	VMINPS Z12, Z29, Z12
+	VADDPS 64(SI)(DI*4), Z13, K2, Z13
+	VMAXPS Z13, Z28, Z13
+	VMINPS Z13, Z29, Z13
+	MOVQ 56(CX), DI
+	VADDPS 0(SI)(DI*4), Z14, K1, Z14
+	VMAXPS Z14, Z28, Z14
+	VMINPS Z14, Z29, Z14
+	VADDPS 64(SI)(DI*4), Z15, K2, Z15
+	VMAXPS Z15, Z28, Z15
+	VMINPS Z15, Z29, Z15
+	MOVQ 64(CX), DI
+	VADDPS 0(SI)(DI*4), Z16, K1, Z16
+	VMAXPS Z16, Z28, Z16
+	VMINPS Z16, Z29, Z16
+	VADDPS 64(SI)(DI*4), Z17, K2, Z17
+	VMAXPS Z17, Z28, Z17
+	VMINPS Z17, Z29, Z17
+	MOVQ 72(CX), DI
+	VADDPS 0(SI)(DI*4), Z18, K1, Z18
+	VMAXPS Z18, Z28, Z18
+	VMINPS Z18, Z29, Z18
+	VADDPS 64(SI)(DI*4), Z19, K2, Z19
+	VMAXPS Z19, Z28, Z19
+	VMINPS Z19, Z29, Z19
+	MOVQ 80(CX), DI
+	VADDPS 0(SI)(DI*4), Z20, K1, Z20
+	VMAXPS Z20, Z28, Z20
+	VMINPS Z20, Z29, Z20
+	VADDPS 64(SI)(DI*4), Z21, K2, Z21
+	VMAXPS Z21, Z28, Z21
+	VMINPS Z21, Z29, Z21
+
+alone25:
 	CMPL tileF32_mask(AX), $-1
-	JNE partial24
+	JNE partial26
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	VMOVUPS Z1, 64(BX)(SI*4)
@@ -547,11 +730,11 @@ done23:
 	ADDQ $88, rowStarts-32(SP)
 	ADDQ $88, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile19
+	JNE tile20
 	VZEROUPPER
 	RET
 
-partial24:
+partial26:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	VMOVUPS Z1, K2, 64(BX)(SI*4)
@@ -588,7 +771,7 @@ partial24:
 	ADDQ $88, rowStarts-32(SP)
 	ADDQ $88, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile19
+	JNE tile20
 	VZEROUPPER
 	RET
 
@@ -605,10 +788,12 @@ rows10of3:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile25:
+tile27:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -666,9 +851,9 @@ tile25:
 	LEAQ (BX)(DI*4), DI
 	MOVQ tileF32_panel(AX), BX
 
-run26:
+run28:
 	CMPQ BP, last-8(SP)
-	JEQ done29
+	JEQ done31
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -677,9 +862,9 @@ run26:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next28
+	JEQ next30
 
-step27:
+step29:
 	VMOVUPS (BX), Z24
 	VMOVUPS 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -717,12 +902,12 @@ step27:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step27
+	JNE step29
 
-next28:
-	JMP run26
+next30:
+	JMP run28
 
-done29:
+done31:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -768,8 +953,87 @@ done29:
 	VMINPS Z17, Z31, Z17
 	VMINPS Z18, Z31, Z18
 	VMINPS Z19, Z31, Z19
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone32
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $80, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	VADDPS 64(SI)(DI*4), Z1, K2, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	VADDPS 64(SI)(DI*4), Z3, K2, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	VADDPS 64(SI)(DI*4), Z5, K2, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z6, K1, Z6
+	VMAXPS Z6, Z28, Z6
+	VMINPS Z6, Z29, Z6
+	VADDPS 64(SI)(DI*4), Z7, K2, Z7
+	VMAXPS Z7, Z28, Z7
+	VMINPS Z7, Z29, Z7
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z8, K1, Z8
+	VMAXPS Z8, Z28, Z8
+	VMINPS Z8, Z29, Z8
+	VADDPS 64(SI)(DI*4), Z9, K2, Z9
+	VMAXPS Z9, Z28, Z9
+	VMINPS Z9, Z29, Z9
+	MOVQ 40(CX), DI
+	VADDPS 0(SI)(DI*4), Z10, K1, Z10
+	VMAXPS Z10, Z28, Z10
+	VMINPS Z10, Z29, Z10
+	VADDPS 64(SI)(DI*4), Z11, K2, Z11
+	VMAXPS Z11, Z28, Z11
+	VMINPS Z11, Z29, Z11
+	MOVQ 48(CX), DI
+	VADDPS 0(SI)(DI*4), Z12, K1, Z12
+	VMAXPS Z12, Z28, Z12
+	VMINPS Z12, Z29, Z12
+	VADDPS 64(SI)(DI*4), Z13, K2, Z13
+	VMAXPS Z13, Z28, Z13
+	VMINPS Z13, Z29, Z13
+	MOVQ 56(CX), DI
+	VADDPS 0(SI)(DI*4), Z14, K1, Z14
+	VMAXPS Z14, Z28, Z14
+	VMINPS Z14, Z29, Z14
+	VADDPS 64(SI)(DI*4), Z15, K2, Z15
+	VMAXPS Z15, Z28, Z15
+	VMINPS Z15, Z29, Z15
+	MOVQ 64(CX), DI
+	VADDPS 0(SI)(DI*4), Z16, K1, Z16
+	VMAXPS Z16, Z28, Z16
+	VMINPS Z16, Z29, Z16
+	VADDPS 64(SI)(DI*4), Z17, K2, Z17
+	VMAXPS Z17, Z28, Z17
+	VMINPS Z17, Z29, Z17
+	MOVQ 72(CX), DI
+	VADDPS 0(SI)(DI*4), Z18, K1, Z18
+	VMAXPS Z18, Z28, Z18
+	VMINPS Z18, Z29, Z18
+	VADDPS 64(SI)(DI*4), Z19, K2, Z19
+	VMAXPS Z19, Z28, Z19
+	VMINPS Z19, Z29, Z19
+
+alone32:
 	CMPL tileF32_mask(AX), $-1
-	JNE partial30
+	JNE partial33
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	VMOVUPS Z1, 64(BX)(SI*4)
@@ -803,11 +1067,11 @@ done29:
 	ADDQ $80, rowStarts-32(SP)
 	ADDQ $80, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile25
+	JNE tile27
 	VZEROUPPER
 	RET
 
-partial30:
+partial33:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	VMOVUPS Z1, K2, 64(BX)(SI*4)
@@ -841,7 +1105,7 @@ partial30:
 	ADDQ $80, rowStarts-32(SP)
 	ADDQ $80, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile25
+	JNE tile27
 	VZEROUPPER
 	RET
 
@@ -858,10 +1122,12 @@ rows9of4:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile31:
+tile34:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -915,9 +1181,9 @@ tile31:
 	LEAQ (BX)(SI*4), SI
 	MOVQ tileF32_panel(AX), BX
 
-run32:
+run35:
 	CMPQ BP, last-8(SP)
-	JEQ done35
+	JEQ done38
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -926,9 +1192,9 @@ run32:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next34
+	JEQ next37
 
-step33:
+step36:
 	VMOVUPS (BX), Z24
 	VMOVUPS 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -963,12 +1229,12 @@ step33:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step33
+	JNE step36
 
-next34:
-	JMP run32
+next37:
+	JMP run35
 
-done35:
+done38:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -1010,8 +1276,80 @@ done35:
 	VMINPS Z15, Z31, Z15
 	VMINPS Z16, Z31, Z16
 	VMINPS Z17, Z31, Z17
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone39
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $72, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	VADDPS 64(SI)(DI*4), Z1, K2, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	VADDPS 64(SI)(DI*4), Z3, K2, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	VADDPS 64(SI)(DI*4), Z5, K2, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z6, K1, Z6
+	VMAXPS Z6, Z28, Z6
+	VMINPS Z6, Z29, Z6
+	VADDPS 64(SI)(DI*4), Z7, K2, Z7
+	VMAXPS Z7, Z28, Z7
+	VMINPS Z7, Z29, Z7
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z8, K1, Z8
+	VMAXPS Z8, Z28, Z8
+	VMINPS Z8, Z29, Z8
+	VADDPS 64(SI)(DI*4), Z9, K2, Z9
+	VMAXPS Z9, Z28, Z9
+	VMINPS Z9, Z29, Z9
+	MOVQ 40(CX), DI
+	VADDPS 0(SI)(DI*4), Z10, K1, Z10
+	VMAXPS Z10, Z28, Z10
+	VMINPS Z10, Z29, Z10
+	VADDPS 64(SI)(DI*4), Z11, K2, Z11
+	VMAXPS Z11, Z28, Z11
+	VMINPS Z11, Z29, Z11
+	MOVQ 48(CX), DI
+	VADDPS 0(SI)(DI*4), Z12, K1, Z12
+	VMAXPS Z12, Z28, Z12
+	VMINPS Z12, Z29, Z12
+	VADDPS 64(SI)(DI*4), Z13, K2, Z13
+	VMAXPS Z13, Z28, Z13
+	VMINPS Z13, Z29, Z13
+	MOVQ 56(CX), DI
+	VADDPS 0(SI)(DI*4), Z14, K1, Z14
+	VMAXPS Z14, Z28, Z14
+	VMINPS Z14, Z29, Z14
+	VADDPS 64(SI)(DI*4), Z15, K2, Z15
+	VMAXPS Z15, Z28, Z15
+	VMINPS Z15, Z29, Z15
+	MOVQ 64(CX), DI
+	VADDPS 0(SI)(DI*4), Z16, K1, Z16
+	VMAXPS Z16, Z28, Z16
+	VMINPS Z16, Z29, Z16
+	VADDPS 64(SI)(DI*4), Z17, K2, Z17
+	VMAXPS Z17, Z28, Z17
+	VMINPS Z17, Z29, Z17
+
+alone39:
 	CMPL tileF32_mask(AX), $-1
-	JNE partial36
+	JNE partial40
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	VMOVUPS Z1, 64(BX)(SI*4)
@@ -1042,11 +1380,11 @@ done35:
 	ADDQ $72, rowStarts-32(SP)
 	ADDQ $72, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile31
+	JNE tile34
 	VZEROUPPER
 	RET
 
-partial36:
+partial40:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	VMOVUPS Z1, K2, 64(BX)(SI*4)
@@ -1077,7 +1415,7 @@ partial36:
 	ADDQ $72, rowStarts-32(SP)
 	ADDQ $72, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile31
+	JNE tile34
 	VZEROUPPER
 	RET
 
@@ -1094,10 +1432,12 @@ rows8of5:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile37:
+tile41:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -1147,9 +1487,9 @@ tile37:
 	LEAQ (BX)(R15*4), R15
 	MOVQ tileF32_panel(AX), BX
 
-run38:
+run42:
 	CMPQ BP, last-8(SP)
-	JEQ done41
+	JEQ done45
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -1158,9 +1498,9 @@ run38:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next40
+	JEQ next44
 
-step39:
+step43:
 	VMOVUPS (BX), Z24
 	VMOVUPS 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -1192,12 +1532,12 @@ step39:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step39
+	JNE step43
 
-next40:
-	JMP run38
+next44:
+	JMP run42
 
-done41:
+done45:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -1235,8 +1575,73 @@ done41:
 	VMINPS Z13, Z31, Z13
 	VMINPS Z14, Z31, Z14
 	VMINPS Z15, Z31, Z15
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone46
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $64, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	VADDPS 64(SI)(DI*4), Z1, K2, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	VADDPS 64(SI)(DI*4), Z3, K2, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	VADDPS 64(SI)(DI*4), Z5, K2, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z6, K1, Z6
+	VMAXPS Z6, Z28, Z6
+	VMINPS Z6, Z29, Z6
+	VADDPS 64(SI)(DI*4), Z7, K2, Z7
+	VMAXPS Z7, Z28, Z7
+	VMINPS Z7, Z29, Z7
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z8, K1, Z8
+	VMAXPS Z8, Z28, Z8
+	VMINPS Z8, Z29, Z8
+	VADDPS 64(SI)(DI*4), Z9, K2, Z9
+	VMAXPS Z9, Z28, Z9
+	VMINPS Z9, Z29, Z9
+	MOVQ 40(CX), DI
+	VADDPS 0(SI)(DI*4), Z10, K1, Z10
+	VMAXPS Z10, Z28, Z10
+	VMINPS Z10, Z29, Z10
+	VADDPS 64(SI)(DI*4), Z11, K2, Z11
+	VMAXPS Z11, Z28, Z11
+	VMINPS Z11, Z29, Z11
+	MOVQ 48(CX), DI
+	VADDPS 0(SI)(DI*4), Z12, K1, Z12
+	VMAXPS Z12, Z28, Z12
+	VMINPS Z12, Z29, Z12
+	VADDPS 64(SI)(DI*4), Z13, K2, Z13
+	VMAXPS Z13, Z28, Z13
+	VMINPS Z13, Z29, Z13
+	MOVQ 56(CX), DI
+	VADDPS 0(SI)(DI*4), Z14, K1, Z14
+	VMAXPS Z14, Z28, Z14
+	VMINPS Z14, Z29, Z14
+	VADDPS 64(SI)(DI*4), Z15, K2, Z15
+	VMAXPS Z15, Z28, Z15
+	VMINPS Z15, Z29, Z15
+
+alone46:
 	CMPL tileF32_mask(AX), $-1
-	JNE partial42
+	JNE partial47
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	VMOVUPS Z1, 64(BX)(SI*4)
@@ -1264,11 +1669,11 @@ done41:
 	ADDQ $64, rowStarts-32(SP)
 	ADDQ $64, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile37
+	JNE tile41
 	VZEROUPPER
 	RET
 
-partial42:
+partial47:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	VMOVUPS Z1, K2, 64(BX)(SI*4)
@@ -1296,7 +1701,7 @@ partial42:
 	ADDQ $64, rowStarts-32(SP)
 	ADDQ $64, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile37
+	JNE tile41
 	VZEROUPPER
 	RET
 
@@ -1313,10 +1718,12 @@ rows7of6:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile43:
+tile48:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -1362,9 +1769,9 @@ tile43:
 	LEAQ (BX)(R14*4), R14
 	MOVQ tileF32_panel(AX), BX
 
-run44:
+run49:
 	CMPQ BP, last-8(SP)
-	JEQ done47
+	JEQ done52
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -1373,9 +1780,9 @@ run44:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next46
+	JEQ next51
 
-step45:
+step50:
 	VMOVUPS (BX), Z24
 	VMOVUPS 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -1404,12 +1811,12 @@ step45:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step45
+	JNE step50
 
-next46:
-	JMP run44
+next51:
+	JMP run49
 
-done47:
+done52:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -1443,8 +1850,66 @@ done47:
 	VMINPS Z11, Z31, Z11
 	VMINPS Z12, Z31, Z12
 	VMINPS Z13, Z31, Z13
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone53
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $56, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	VADDPS 64(SI)(DI*4), Z1, K2, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	VADDPS 64(SI)(DI*4), Z3, K2, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	VADDPS 64(SI)(DI*4), Z5, K2, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z6, K1, Z6
+	VMAXPS Z6, Z28, Z6
+	VMINPS Z6, Z29, Z6
+	VADDPS 64(SI)(DI*4), Z7, K2, Z7
+	VMAXPS Z7, Z28, Z7
+	VMINPS Z7, Z29, Z7
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z8, K1, Z8
+	VMAXPS Z8, Z28, Z8
+	VMINPS Z8, Z29, Z8
+	VADDPS 64(SI)(DI*4), Z9, K2, Z9
+	VMAXPS Z9, Z28, Z9
+	VMINPS Z9, Z29, Z9
+	MOVQ 40(CX), DI
+	VADDPS 0(SI)(DI*4), Z10, K1, Z10
+	VMAXPS Z10, Z28, Z10
+	VMINPS Z10, Z29, Z10
+	VADDPS 64(SI)(DI*4), Z11, K2, Z11
+	VMAXPS Z11, Z28, Z11
+	VMINPS Z11, Z29, Z11
+	MOVQ 48(CX), DI
+	VADDPS 0(SI)(DI*4), Z12, K1, Z12
+	VMAXPS Z12, Z28, Z12
+	VMINPS Z12, Z29, Z12
+	VADDPS 64(SI)(DI*4), Z13, K2, Z13
+	VMAXPS Z13, Z28, Z13
+	VMINPS Z13, Z29, Z13
+
+alone53:
 	CMPL tileF32_mask(AX), $-1
-	JNE partial48
+	JNE partial54
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	VMOVUPS Z1, 64(BX)(SI*4)
@@ -1469,11 +1934,11 @@ done47:
 	ADDQ $56, rowStarts-32(SP)
 	ADDQ $56, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile43
+	JNE tile48
 	VZEROUPPER
 	RET
 
-partial48:
+partial54:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	VMOVUPS Z1, K2, 64(BX)(SI*4)
@@ -1498,7 +1963,7 @@ partial48:
 	ADDQ $56, rowStarts-32(SP)
 	ADDQ $56, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile43
+	JNE tile48
 	VZEROUPPER
 	RET
 
@@ -1515,10 +1980,12 @@ rows6of7:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile49:
+tile55:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -1560,9 +2027,9 @@ tile49:
 	LEAQ (BX)(R13*4), R13
 	MOVQ tileF32_panel(AX), BX
 
-run50:
+run56:
 	CMPQ BP, last-8(SP)
-	JEQ done53
+	JEQ done59
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -1571,9 +2038,9 @@ run50:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next52
+	JEQ next58
 
-step51:
+step57:
 	VMOVUPS (BX), Z24
 	VMOVUPS 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -1599,12 +2066,12 @@ step51:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step51
+	JNE step57
 
-next52:
-	JMP run50
+next58:
+	JMP run56
 
-done53:
+done59:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -1634,8 +2101,59 @@ done53:
 	VMINPS Z9, Z31, Z9
 	VMINPS Z10, Z31, Z10
 	VMINPS Z11, Z31, Z11
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone60
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $48, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	VADDPS 64(SI)(DI*4), Z1, K2, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	VADDPS 64(SI)(DI*4), Z3, K2, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	VADDPS 64(SI)(DI*4), Z5, K2, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z6, K1, Z6
+	VMAXPS Z6, Z28, Z6
+	VMINPS Z6, Z29, Z6
+	VADDPS 64(SI)(DI*4), Z7, K2, Z7
+	VMAXPS Z7, Z28, Z7
+	VMINPS Z7, Z29, Z7
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z8, K1, Z8
+	VMAXPS Z8, Z28, Z8
+	VMINPS Z8, Z29, Z8
+	VADDPS 64(SI)(DI*4), Z9, K2, Z9
+	VMAXPS Z9, Z28, Z9
+	VMINPS Z9, Z29, Z9
+	MOVQ 40(CX), DI
+	VADDPS 0(SI)(DI*4), Z10, K1, Z10
+	VMAXPS Z10, Z28, Z10
+	VMINPS Z10, Z29, Z10
+	VADDPS 64(SI)(DI*4), Z11, K2, Z11
+	VMAXPS Z11, Z28, Z11
+	VMINPS Z11, Z29, Z11
+
+alone60:
 	CMPL tileF32_mask(AX), $-1
-	JNE partial54
+	JNE partial61
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	VMOVUPS Z1, 64(BX)(SI*4)
@@ -1657,11 +2175,11 @@ done53:
 	ADDQ $48, rowStarts-32(SP)
 	ADDQ $48, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile49
+	JNE tile55
 	VZEROUPPER
 	RET
 
-partial54:
+partial61:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	VMOVUPS Z1, K2, 64(BX)(SI*4)
@@ -1683,7 +2201,7 @@ partial54:
 	ADDQ $48, rowStarts-32(SP)
 	ADDQ $48, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile49
+	JNE tile55
 	VZEROUPPER
 	RET
 
@@ -1700,10 +2218,12 @@ rows5of8:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile55:
+tile62:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -1741,9 +2261,9 @@ tile55:
 	LEAQ (BX)(R12*4), R12
 	MOVQ tileF32_panel(AX), BX
 
-run56:
+run63:
 	CMPQ BP, last-8(SP)
-	JEQ done59
+	JEQ done66
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -1752,9 +2272,9 @@ run56:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next58
+	JEQ next65
 
-step57:
+step64:
 	VMOVUPS (BX), Z24
 	VMOVUPS 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -1777,12 +2297,12 @@ step57:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step57
+	JNE step64
 
-next58:
-	JMP run56
+next65:
+	JMP run63
 
-done59:
+done66:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -1808,8 +2328,52 @@ done59:
 	VMINPS Z7, Z31, Z7
 	VMINPS Z8, Z31, Z8
 	VMINPS Z9, Z31, Z9
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone67
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $40, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	VADDPS 64(SI)(DI*4), Z1, K2, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	VADDPS 64(SI)(DI*4), Z3, K2, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	VADDPS 64(SI)(DI*4), Z5, K2, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z6, K1, Z6
+	VMAXPS Z6, Z28, Z6
+	VMINPS Z6, Z29, Z6
+	VADDPS 64(SI)(DI*4), Z7, K2, Z7
+	VMAXPS Z7, Z28, Z7
+	VMINPS Z7, Z29, Z7
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z8, K1, Z8
+	VMAXPS Z8, Z28, Z8
+	VMINPS Z8, Z29, Z8
+	VADDPS 64(SI)(DI*4), Z9, K2, Z9
+	VMAXPS Z9, Z28, Z9
+	VMINPS Z9, Z29, Z9
+
+alone67:
 	CMPL tileF32_mask(AX), $-1
-	JNE partial60
+	JNE partial68
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	VMOVUPS Z1, 64(BX)(SI*4)
@@ -1828,11 +2392,11 @@ done59:
 	ADDQ $40, rowStarts-32(SP)
 	ADDQ $40, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile55
+	JNE tile62
 	VZEROUPPER
 	RET
 
-partial60:
+partial68:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	VMOVUPS Z1, K2, 64(BX)(SI*4)
@@ -1851,7 +2415,7 @@ partial60:
 	ADDQ $40, rowStarts-32(SP)
 	ADDQ $40, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile55
+	JNE tile62
 	VZEROUPPER
 	RET
 
@@ -1868,10 +2432,12 @@ rows4of9:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile61:
+tile69:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -1905,9 +2471,9 @@ tile61:
 	LEAQ (BX)(R11*4), R11
 	MOVQ tileF32_panel(AX), BX
 
-run62:
+run70:
 	CMPQ BP, last-8(SP)
-	JEQ done65
+	JEQ done73
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -1916,9 +2482,9 @@ run62:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next64
+	JEQ next72
 
-step63:
+step71:
 	VMOVUPS (BX), Z24
 	VMOVUPS 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -1938,12 +2504,12 @@ step63:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step63
+	JNE step71
 
-next64:
-	JMP run62
+next72:
+	JMP run70
 
-done65:
+done73:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -1965,8 +2531,45 @@ done65:
 	VMINPS Z5, Z31, Z5
 	VMINPS Z6, Z31, Z6
 	VMINPS Z7, Z31, Z7
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone74
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $32, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	VADDPS 64(SI)(DI*4), Z1, K2, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	VADDPS 64(SI)(DI*4), Z3, K2, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	VADDPS 64(SI)(DI*4), Z5, K2, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z6, K1, Z6
+	VMAXPS Z6, Z28, Z6
+	VMINPS Z6, Z29, Z6
+	VADDPS 64(SI)(DI*4), Z7, K2, Z7
+	VMAXPS Z7, Z28, Z7
+	VMINPS Z7, Z29, Z7
+
+alone74:
 	CMPL tileF32_mask(AX), $-1
-	JNE partial66
+	JNE partial75
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	VMOVUPS Z1, 64(BX)(SI*4)
@@ -1982,11 +2585,11 @@ done65:
 	ADDQ $32, rowStarts-32(SP)
 	ADDQ $32, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile61
+	JNE tile69
 	VZEROUPPER
 	RET
 
-partial66:
+partial75:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	VMOVUPS Z1, K2, 64(BX)(SI*4)
@@ -2002,7 +2605,7 @@ partial66:
 	ADDQ $32, rowStarts-32(SP)
 	ADDQ $32, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile61
+	JNE tile69
 	VZEROUPPER
 	RET
 
@@ -2019,10 +2622,12 @@ rows3of10:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile67:
+tile76:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -2052,9 +2657,9 @@ tile67:
 	LEAQ (BX)(R10*4), R10
 	MOVQ tileF32_panel(AX), BX
 
-run68:
+run77:
 	CMPQ BP, last-8(SP)
-	JEQ done71
+	JEQ done80
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -2063,9 +2668,9 @@ run68:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next70
+	JEQ next79
 
-step69:
+step78:
 	VMOVUPS (BX), Z24
 	VMOVUPS 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -2082,12 +2687,12 @@ step69:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step69
+	JNE step78
 
-next70:
-	JMP run68
+next79:
+	JMP run77
 
-done71:
+done80:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -2105,8 +2710,38 @@ done71:
 	VMINPS Z3, Z31, Z3
 	VMINPS Z4, Z31, Z4
 	VMINPS Z5, Z31, Z5
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone81
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $24, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	VADDPS 64(SI)(DI*4), Z1, K2, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	VADDPS 64(SI)(DI*4), Z3, K2, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	VADDPS 64(SI)(DI*4), Z5, K2, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+
+alone81:
 	CMPL tileF32_mask(AX), $-1
-	JNE partial72
+	JNE partial82
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	VMOVUPS Z1, 64(BX)(SI*4)
@@ -2119,11 +2754,11 @@ done71:
 	ADDQ $24, rowStarts-32(SP)
 	ADDQ $24, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile67
+	JNE tile76
 	VZEROUPPER
 	RET
 
-partial72:
+partial82:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	VMOVUPS Z1, K2, 64(BX)(SI*4)
@@ -2136,7 +2771,7 @@ partial72:
 	ADDQ $24, rowStarts-32(SP)
 	ADDQ $24, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile67
+	JNE tile76
 	VZEROUPPER
 	RET
 
@@ -2153,10 +2788,12 @@ rows2of11:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile73:
+tile83:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -2182,9 +2819,9 @@ tile73:
 	LEAQ (BX)(R9*4), R9
 	MOVQ tileF32_panel(AX), BX
 
-run74:
+run84:
 	CMPQ BP, last-8(SP)
-	JEQ done77
+	JEQ done87
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -2193,9 +2830,9 @@ run74:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next76
+	JEQ next86
 
-step75:
+step85:
 	VMOVUPS (BX), Z24
 	VMOVUPS 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -2209,12 +2846,12 @@ step75:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step75
+	JNE step85
 
-next76:
-	JMP run74
+next86:
+	JMP run84
 
-done77:
+done87:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -2228,8 +2865,31 @@ done77:
 	VMINPS Z1, Z31, Z1
 	VMINPS Z2, Z31, Z2
 	VMINPS Z3, Z31, Z3
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone88
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $16, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	VADDPS 64(SI)(DI*4), Z1, K2, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	VADDPS 64(SI)(DI*4), Z3, K2, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+
+alone88:
 	CMPL tileF32_mask(AX), $-1
-	JNE partial78
+	JNE partial89
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	VMOVUPS Z1, 64(BX)(SI*4)
@@ -2239,11 +2899,11 @@ done77:
 	ADDQ $16, rowStarts-32(SP)
 	ADDQ $16, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile73
+	JNE tile83
 	VZEROUPPER
 	RET
 
-partial78:
+partial89:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	VMOVUPS Z1, K2, 64(BX)(SI*4)
@@ -2253,7 +2913,7 @@ partial78:
 	ADDQ $16, rowStarts-32(SP)
 	ADDQ $16, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile73
+	JNE tile83
 	VZEROUPPER
 	RET
 
@@ -2270,10 +2930,12 @@ rows1of12:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile79:
+tile90:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -2295,9 +2957,9 @@ tile79:
 	LEAQ (BX)(R8*4), R8
 	MOVQ tileF32_panel(AX), BX
 
-run80:
+run91:
 	CMPQ BP, last-8(SP)
-	JEQ done83
+	JEQ done94
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -2306,9 +2968,9 @@ run80:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next82
+	JEQ next93
 
-step81:
+step92:
 	VMOVUPS (BX), Z24
 	VMOVUPS 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -2319,12 +2981,12 @@ step81:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step81
+	JNE step92
 
-next82:
-	JMP run80
+next93:
+	JMP run91
 
-done83:
+done94:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -2334,60 +2996,76 @@ done83:
 	VMAXPS Z1, Z30, Z1
 	VMINPS Z0, Z31, Z0
 	VMINPS Z1, Z31, Z1
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone95
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $8, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	VADDPS 64(SI)(DI*4), Z1, K2, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+
+alone95:
 	CMPL tileF32_mask(AX), $-1
-	JNE partial84
+	JNE partial96
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	VMOVUPS Z1, 64(BX)(SI*4)
 	ADDQ $8, rowStarts-32(SP)
 	ADDQ $8, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile79
+	JNE tile90
 	VZEROUPPER
 	RET
 
-partial84:
+partial96:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	VMOVUPS Z1, K2, 64(BX)(SI*4)
 	ADDQ $8, rowStarts-32(SP)
 	ADDQ $8, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile79
+	JNE tile90
 	VZEROUPPER
 	RET
 
 // func tileF32AVX512x12x16(t *tileF32)
-TEXT ·tileF32AVX512x12x16(SB), NOSPLIT, $48-8
+TEXT ·tileF32AVX512x12x16(SB), NOSPLIT, $56-8
 	MOVQ t+0(FP), AX
 	MOVQ tileF32_rows(AX), CX
 	CMPQ CX, $12
-	JEQ rows12of85
+	JEQ rows12of97
 	CMPQ CX, $11
-	JEQ rows11of86
+	JEQ rows11of98
 	CMPQ CX, $10
-	JEQ rows10of87
+	JEQ rows10of99
 	CMPQ CX, $9
-	JEQ rows9of88
+	JEQ rows9of100
 	CMPQ CX, $8
-	JEQ rows8of89
+	JEQ rows8of101
 	CMPQ CX, $7
-	JEQ rows7of90
+	JEQ rows7of102
 	CMPQ CX, $6
-	JEQ rows6of91
+	JEQ rows6of103
 	CMPQ CX, $5
-	JEQ rows5of92
+	JEQ rows5of104
 	CMPQ CX, $4
-	JEQ rows4of93
+	JEQ rows4of105
 	CMPQ CX, $3
-	JEQ rows3of94
+	JEQ rows3of106
 	CMPQ CX, $2
-	JEQ rows2of95
+	JEQ rows2of107
 	CMPQ CX, $1
-	JEQ rows1of96
+	JEQ rows1of108
 	RET
 
-rows12of85:
+rows12of97:
 
 	// 12 rows a tile
 	MOVL tileF32_mask(AX), CX
@@ -2398,10 +3076,12 @@ rows12of85:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile97:
+tile109:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -2455,9 +3135,9 @@ tile97:
 	LEAQ (BX)(DX*4), DX
 	MOVQ tileF32_panel(AX), BX
 
-run98:
+run110:
 	CMPQ BP, last-8(SP)
-	JEQ done101
+	JEQ done113
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -2466,9 +3146,9 @@ run98:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next100
+	JEQ next112
 
-step99:
+step111:
 	VMOVUPS (BX), Z24
 	PREFETCHT0 8192(BX)
 	VBROADCASTSS (R8)(AX*1), Z26
@@ -2498,12 +3178,12 @@ step99:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step99
+	JNE step111
 
-next100:
-	JMP run98
+next112:
+	JMP run110
 
-done101:
+done113:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -2533,8 +3213,65 @@ done101:
 	VMINPS Z9, Z31, Z9
 	VMINPS Z10, Z31, Z10
 	VMINPS Z11, Z31, Z11
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone114
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $96, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z1, K1, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z3, K1, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	MOVQ 40(CX), DI
+	VADDPS 0(SI)(DI*4), Z5, K1, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+	MOVQ 48(CX), DI
+	VADDPS 0(SI)(DI*4), Z6, K1, Z6
+	VMAXPS Z6, Z28, Z6
+	VMINPS Z6, Z29, Z6
+	MOVQ 56(CX), DI
+	VADDPS 0(SI)(DI*4), Z7, K1, Z7
+	VMAXPS Z7, Z28, Z7
+	VMINPS Z7, Z29, Z7
+	MOVQ 64(CX), DI
+	VADDPS 0(SI)(DI*4), Z8, K1, Z8
+	VMAXPS Z8, Z28, Z8
+	VMINPS Z8, Z29, Z8
+	MOVQ 72(CX), DI
+	VADDPS 0(SI)(DI*4), Z9, K1, Z9
+	VMAXPS Z9, Z28, Z9
+	VMINPS Z9, Z29, Z9
+	MOVQ 80(CX), DI
+	VADDPS 0(SI)(DI*4), Z10, K1, Z10
+	VMAXPS Z10, Z28, Z10
+	VMINPS Z10, Z29, Z10
+	MOVQ 88(CX), DI
+	VADDPS 0(SI)(DI*4), Z11, K1, Z11
+	VMAXPS Z11, Z28, Z11
+	VMINPS Z11, Z29, Z11
+
+alone114:
 	CMPL tileF32_mask(AX), $0xffff
-	JNE partial102
+	JNE partial115
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -2562,11 +3299,11 @@ done101:
 	ADDQ $96, rowStarts-32(SP)
 	ADDQ $96, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile97
+	JNE tile109
 	VZEROUPPER
 	RET
 
-partial102:
+partial115:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -2594,11 +3331,11 @@ partial102:
 	ADDQ $96, rowStarts-32(SP)
 	ADDQ $96, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile97
+	JNE tile109
 	VZEROUPPER
 	RET
 
-rows11of86:
+rows11of98:
 
 	// 11 rows a tile
 	MOVL tileF32_mask(AX), CX
@@ -2609,10 +3346,12 @@ rows11of86:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile103:
+tile116:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -2663,9 +3402,9 @@ tile103:
 	LEAQ (BX)(CX*4), CX
 	MOVQ tileF32_panel(AX), BX
 
-run104:
+run117:
 	CMPQ BP, last-8(SP)
-	JEQ done107
+	JEQ done120
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -2674,9 +3413,9 @@ run104:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next106
+	JEQ next119
 
-step105:
+step118:
 	VMOVUPS (BX), Z24
 	PREFETCHT0 8192(BX)
 	VBROADCASTSS (R8)(AX*1), Z26
@@ -2704,12 +3443,12 @@ step105:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step105
+	JNE step118
 
-next106:
-	JMP run104
+next119:
+	JMP run117
 
-done107:
+done120:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -2737,8 +3476,61 @@ done107:
 	VMINPS Z8, Z31, Z8
 	VMINPS Z9, Z31, Z9
 	VMINPS Z10, Z31, Z10
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone121
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $88, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z1, K1, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z3, K1, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	MOVQ 40(CX), DI
+	VADDPS 0(SI)(DI*4), Z5, K1, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+	MOVQ 48(CX), DI
+	VADDPS 0(SI)(DI*4), Z6, K1, Z6
+	VMAXPS Z6, Z28, Z6
+	VMINPS Z6, Z29, Z6
+	MOVQ 56(CX), DI
+	VADDPS 0(SI)(DI*4), Z7, K1, Z7
+	VMAXPS Z7, Z28, Z7
+	VMINPS Z7, Z29, Z7
+	MOVQ 64(CX), DI
+	VADDPS 0(SI)(DI*4), Z8, K1, Z8
+	VMAXPS Z8, Z28, Z8
+	VMINPS Z8, Z29, Z8
+	MOVQ 72(CX), DI
+	VADDPS 0(SI)(DI*4), Z9, K1, Z9
+	VMAXPS Z9, Z28, Z9
+	VMINPS Z9, Z29, Z9
+	MOVQ 80(CX), DI
+	VADDPS 0(SI)(DI*4), Z10, K1, Z10
+	VMAXPS Z10, Z28, Z10
+	VMINPS Z10, Z29, Z10
+
+alone121:
 	CMPL tileF32_mask(AX), $0xffff
-	JNE partial108
+	JNE partial122
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -2764,11 +3556,11 @@ done107:
 	ADDQ $88, rowStarts-32(SP)
 	ADDQ $88, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile103
+	JNE tile116
 	VZEROUPPER
 	RET
 
-partial108:
+partial122:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -2794,11 +3586,11 @@ partial108:
 	ADDQ $88, rowStarts-32(SP)
 	ADDQ $88, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile103
+	JNE tile116
 	VZEROUPPER
 	RET
 
-rows10of87:
+rows10of99:
 
 	// 10 rows a tile
 	MOVL tileF32_mask(AX), CX
@@ -2809,10 +3601,12 @@ rows10of87:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile109:
+tile123:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -2860,9 +3654,9 @@ tile109:
 	LEAQ (BX)(DI*4), DI
 	MOVQ tileF32_panel(AX), BX
 
-run110:
+run124:
 	CMPQ BP, last-8(SP)
-	JEQ done113
+	JEQ done127
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -2871,9 +3665,9 @@ run110:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next112
+	JEQ next126
 
-step111:
+step125:
 	VMOVUPS (BX), Z24
 	PREFETCHT0 8192(BX)
 	VBROADCASTSS (R8)(AX*1), Z26
@@ -2899,12 +3693,12 @@ step111:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step111
+	JNE step125
 
-next112:
-	JMP run110
+next126:
+	JMP run124
 
-done113:
+done127:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -2930,8 +3724,57 @@ done113:
 	VMINPS Z7, Z31, Z7
 	VMINPS Z8, Z31, Z8
 	VMINPS Z9, Z31, Z9
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone128
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $80, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z1, K1, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z3, K1, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	MOVQ 40(CX), DI
+	VADDPS 0(SI)(DI*4), Z5, K1, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+	MOVQ 48(CX), DI
+	VADDPS 0(SI)(DI*4), Z6, K1, Z6
+	VMAXPS Z6, Z28, Z6
+	VMINPS Z6, Z29, Z6
+	MOVQ 56(CX), DI
+	VADDPS 0(SI)(DI*4), Z7, K1, Z7
+	VMAXPS Z7, Z28, Z7
+	VMINPS Z7, Z29, Z7
+	MOVQ 64(CX), DI
+	VADDPS 0(SI)(DI*4), Z8, K1, Z8
+	VMAXPS Z8, Z28, Z8
+	VMINPS Z8, Z29, Z8
+	MOVQ 72(CX), DI
+	VADDPS 0(SI)(DI*4), Z9, K1, Z9
+	VMAXPS Z9, Z28, Z9
+	VMINPS Z9, Z29, Z9
+
+alone128:
 	CMPL tileF32_mask(AX), $0xffff
-	JNE partial114
+	JNE partial129
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -2955,11 +3798,11 @@ done113:
 	ADDQ $80, rowStarts-32(SP)
 	ADDQ $80, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile109
+	JNE tile123
 	VZEROUPPER
 	RET
 
-partial114:
+partial129:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -2983,11 +3826,11 @@ partial114:
 	ADDQ $80, rowStarts-32(SP)
 	ADDQ $80, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile109
+	JNE tile123
 	VZEROUPPER
 	RET
 
-rows9of88:
+rows9of100:
 
 	// 9 rows a tile
 	MOVL tileF32_mask(AX), CX
@@ -2998,10 +3841,12 @@ rows9of88:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile115:
+tile130:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -3046,9 +3891,9 @@ tile115:
 	LEAQ (BX)(SI*4), SI
 	MOVQ tileF32_panel(AX), BX
 
-run116:
+run131:
 	CMPQ BP, last-8(SP)
-	JEQ done119
+	JEQ done134
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -3057,9 +3902,9 @@ run116:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next118
+	JEQ next133
 
-step117:
+step132:
 	VMOVUPS (BX), Z24
 	PREFETCHT0 8192(BX)
 	VBROADCASTSS (R8)(AX*1), Z26
@@ -3083,12 +3928,12 @@ step117:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step117
+	JNE step132
 
-next118:
-	JMP run116
+next133:
+	JMP run131
 
-done119:
+done134:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -3112,8 +3957,53 @@ done119:
 	VMINPS Z6, Z31, Z6
 	VMINPS Z7, Z31, Z7
 	VMINPS Z8, Z31, Z8
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone135
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $72, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z1, K1, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z3, K1, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	MOVQ 40(CX), DI
+	VADDPS 0(SI)(DI*4), Z5, K1, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+	MOVQ 48(CX), DI
+	VADDPS 0(SI)(DI*4), Z6, K1, Z6
+	VMAXPS Z6, Z28, Z6
+	VMINPS Z6, Z29, Z6
+	MOVQ 56(CX), DI
+	VADDPS 0(SI)(DI*4), Z7, K1, Z7
+	VMAXPS Z7, Z28, Z7
+	VMINPS Z7, Z29, Z7
+	MOVQ 64(CX), DI
+	VADDPS 0(SI)(DI*4), Z8, K1, Z8
+	VMAXPS Z8, Z28, Z8
+	VMINPS Z8, Z29, Z8
+
+alone135:
 	CMPL tileF32_mask(AX), $0xffff
-	JNE partial120
+	JNE partial136
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -3135,11 +4025,11 @@ done119:
 	ADDQ $72, rowStarts-32(SP)
 	ADDQ $72, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile115
+	JNE tile130
 	VZEROUPPER
 	RET
 
-partial120:
+partial136:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -3161,11 +4051,11 @@ partial120:
 	ADDQ $72, rowStarts-32(SP)
 	ADDQ $72, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile115
+	JNE tile130
 	VZEROUPPER
 	RET
 
-rows8of89:
+rows8of101:
 
 	// 8 rows a tile
 	MOVL tileF32_mask(AX), CX
@@ -3176,10 +4066,12 @@ rows8of89:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile121:
+tile137:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -3221,9 +4113,9 @@ tile121:
 	LEAQ (BX)(R15*4), R15
 	MOVQ tileF32_panel(AX), BX
 
-run122:
+run138:
 	CMPQ BP, last-8(SP)
-	JEQ done125
+	JEQ done141
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -3232,9 +4124,9 @@ run122:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next124
+	JEQ next140
 
-step123:
+step139:
 	VMOVUPS (BX), Z24
 	PREFETCHT0 8192(BX)
 	VBROADCASTSS (R8)(AX*1), Z26
@@ -3256,12 +4148,12 @@ step123:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step123
+	JNE step139
 
-next124:
-	JMP run122
+next140:
+	JMP run138
 
-done125:
+done141:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -3283,8 +4175,49 @@ done125:
 	VMINPS Z5, Z31, Z5
 	VMINPS Z6, Z31, Z6
 	VMINPS Z7, Z31, Z7
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone142
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $64, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z1, K1, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z3, K1, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	MOVQ 40(CX), DI
+	VADDPS 0(SI)(DI*4), Z5, K1, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+	MOVQ 48(CX), DI
+	VADDPS 0(SI)(DI*4), Z6, K1, Z6
+	VMAXPS Z6, Z28, Z6
+	VMINPS Z6, Z29, Z6
+	MOVQ 56(CX), DI
+	VADDPS 0(SI)(DI*4), Z7, K1, Z7
+	VMAXPS Z7, Z28, Z7
+	VMINPS Z7, Z29, Z7
+
+alone142:
 	CMPL tileF32_mask(AX), $0xffff
-	JNE partial126
+	JNE partial143
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -3304,11 +4237,11 @@ done125:
 	ADDQ $64, rowStarts-32(SP)
 	ADDQ $64, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile121
+	JNE tile137
 	VZEROUPPER
 	RET
 
-partial126:
+partial143:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -3328,11 +4261,11 @@ partial126:
 	ADDQ $64, rowStarts-32(SP)
 	ADDQ $64, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile121
+	JNE tile137
 	VZEROUPPER
 	RET
 
-rows7of90:
+rows7of102:
 
 	// 7 rows a tile
 	MOVL tileF32_mask(AX), CX
@@ -3343,10 +4276,12 @@ rows7of90:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile127:
+tile144:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -3385,9 +4320,9 @@ tile127:
 	LEAQ (BX)(R14*4), R14
 	MOVQ tileF32_panel(AX), BX
 
-run128:
+run145:
 	CMPQ BP, last-8(SP)
-	JEQ done131
+	JEQ done148
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -3396,9 +4331,9 @@ run128:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next130
+	JEQ next147
 
-step129:
+step146:
 	VMOVUPS (BX), Z24
 	PREFETCHT0 8192(BX)
 	VBROADCASTSS (R8)(AX*1), Z26
@@ -3418,12 +4353,12 @@ step129:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step129
+	JNE step146
 
-next130:
-	JMP run128
+next147:
+	JMP run145
 
-done131:
+done148:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -3443,8 +4378,45 @@ done131:
 	VMINPS Z4, Z31, Z4
 	VMINPS Z5, Z31, Z5
 	VMINPS Z6, Z31, Z6
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone149
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $56, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z1, K1, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z3, K1, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	MOVQ 40(CX), DI
+	VADDPS 0(SI)(DI*4), Z5, K1, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+	MOVQ 48(CX), DI
+	VADDPS 0(SI)(DI*4), Z6, K1, Z6
+	VMAXPS Z6, Z28, Z6
+	VMINPS Z6, Z29, Z6
+
+alone149:
 	CMPL tileF32_mask(AX), $0xffff
-	JNE partial132
+	JNE partial150
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -3462,11 +4434,11 @@ done131:
 	ADDQ $56, rowStarts-32(SP)
 	ADDQ $56, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile127
+	JNE tile144
 	VZEROUPPER
 	RET
 
-partial132:
+partial150:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -3484,11 +4456,11 @@ partial132:
 	ADDQ $56, rowStarts-32(SP)
 	ADDQ $56, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile127
+	JNE tile144
 	VZEROUPPER
 	RET
 
-rows6of91:
+rows6of103:
 
 	// 6 rows a tile
 	MOVL tileF32_mask(AX), CX
@@ -3499,10 +4471,12 @@ rows6of91:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile133:
+tile151:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -3538,9 +4512,9 @@ tile133:
 	LEAQ (BX)(R13*4), R13
 	MOVQ tileF32_panel(AX), BX
 
-run134:
+run152:
 	CMPQ BP, last-8(SP)
-	JEQ done137
+	JEQ done155
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -3549,9 +4523,9 @@ run134:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next136
+	JEQ next154
 
-step135:
+step153:
 	VMOVUPS (BX), Z24
 	PREFETCHT0 8192(BX)
 	VBROADCASTSS (R8)(AX*1), Z26
@@ -3569,12 +4543,12 @@ step135:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step135
+	JNE step153
 
-next136:
-	JMP run134
+next154:
+	JMP run152
 
-done137:
+done155:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -3592,8 +4566,41 @@ done137:
 	VMINPS Z3, Z31, Z3
 	VMINPS Z4, Z31, Z4
 	VMINPS Z5, Z31, Z5
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone156
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $48, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z1, K1, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z3, K1, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+	MOVQ 40(CX), DI
+	VADDPS 0(SI)(DI*4), Z5, K1, Z5
+	VMAXPS Z5, Z28, Z5
+	VMINPS Z5, Z29, Z5
+
+alone156:
 	CMPL tileF32_mask(AX), $0xffff
-	JNE partial138
+	JNE partial157
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -3609,11 +4616,11 @@ done137:
 	ADDQ $48, rowStarts-32(SP)
 	ADDQ $48, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile133
+	JNE tile151
 	VZEROUPPER
 	RET
 
-partial138:
+partial157:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -3629,11 +4636,11 @@ partial138:
 	ADDQ $48, rowStarts-32(SP)
 	ADDQ $48, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile133
+	JNE tile151
 	VZEROUPPER
 	RET
 
-rows5of92:
+rows5of104:
 
 	// 5 rows a tile
 	MOVL tileF32_mask(AX), CX
@@ -3644,10 +4651,12 @@ rows5of92:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile139:
+tile158:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -3680,9 +4689,9 @@ tile139:
 	LEAQ (BX)(R12*4), R12
 	MOVQ tileF32_panel(AX), BX
 
-run140:
+run159:
 	CMPQ BP, last-8(SP)
-	JEQ done143
+	JEQ done162
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -3691,9 +4700,9 @@ run140:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next142
+	JEQ next161
 
-step141:
+step160:
 	VMOVUPS (BX), Z24
 	PREFETCHT0 8192(BX)
 	VBROADCASTSS (R8)(AX*1), Z26
@@ -3709,12 +4718,12 @@ step141:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step141
+	JNE step160
 
-next142:
-	JMP run140
+next161:
+	JMP run159
 
-done143:
+done162:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -3730,8 +4739,37 @@ done143:
 	VMINPS Z2, Z31, Z2
 	VMINPS Z3, Z31, Z3
 	VMINPS Z4, Z31, Z4
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone163
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $40, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z1, K1, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z3, K1, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Z4, K1, Z4
+	VMAXPS Z4, Z28, Z4
+	VMINPS Z4, Z29, Z4
+
+alone163:
 	CMPL tileF32_mask(AX), $0xffff
-	JNE partial144
+	JNE partial164
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -3745,11 +4783,11 @@ done143:
 	ADDQ $40, rowStarts-32(SP)
 	ADDQ $40, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile139
+	JNE tile158
 	VZEROUPPER
 	RET
 
-partial144:
+partial164:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -3763,11 +4801,11 @@ partial144:
 	ADDQ $40, rowStarts-32(SP)
 	ADDQ $40, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile139
+	JNE tile158
 	VZEROUPPER
 	RET
 
-rows4of93:
+rows4of105:
 
 	// 4 rows a tile
 	MOVL tileF32_mask(AX), CX
@@ -3778,10 +4816,12 @@ rows4of93:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile145:
+tile165:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -3811,9 +4851,9 @@ tile145:
 	LEAQ (BX)(R11*4), R11
 	MOVQ tileF32_panel(AX), BX
 
-run146:
+run166:
 	CMPQ BP, last-8(SP)
-	JEQ done149
+	JEQ done169
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -3822,9 +4862,9 @@ run146:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next148
+	JEQ next168
 
-step147:
+step167:
 	VMOVUPS (BX), Z24
 	PREFETCHT0 8192(BX)
 	VBROADCASTSS (R8)(AX*1), Z26
@@ -3838,12 +4878,12 @@ step147:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step147
+	JNE step167
 
-next148:
-	JMP run146
+next168:
+	JMP run166
 
-done149:
+done169:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -3857,8 +4897,33 @@ done149:
 	VMINPS Z1, Z31, Z1
 	VMINPS Z2, Z31, Z2
 	VMINPS Z3, Z31, Z3
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone170
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $32, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z1, K1, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Z3, K1, Z3
+	VMAXPS Z3, Z28, Z3
+	VMINPS Z3, Z29, Z3
+
+alone170:
 	CMPL tileF32_mask(AX), $0xffff
-	JNE partial150
+	JNE partial171
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -3870,11 +4935,11 @@ done149:
 	ADDQ $32, rowStarts-32(SP)
 	ADDQ $32, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile145
+	JNE tile165
 	VZEROUPPER
 	RET
 
-partial150:
+partial171:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -3886,11 +4951,11 @@ partial150:
 	ADDQ $32, rowStarts-32(SP)
 	ADDQ $32, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile145
+	JNE tile165
 	VZEROUPPER
 	RET
 
-rows3of94:
+rows3of106:
 
 	// 3 rows a tile
 	MOVL tileF32_mask(AX), CX
@@ -3901,10 +4966,12 @@ rows3of94:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile151:
+tile172:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -3931,9 +4998,9 @@ tile151:
 	LEAQ (BX)(R10*4), R10
 	MOVQ tileF32_panel(AX), BX
 
-run152:
+run173:
 	CMPQ BP, last-8(SP)
-	JEQ done155
+	JEQ done176
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -3942,9 +5009,9 @@ run152:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next154
+	JEQ next175
 
-step153:
+step174:
 	VMOVUPS (BX), Z24
 	PREFETCHT0 8192(BX)
 	VBROADCASTSS (R8)(AX*1), Z26
@@ -3956,12 +5023,12 @@ step153:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step153
+	JNE step174
 
-next154:
-	JMP run152
+next175:
+	JMP run173
 
-done155:
+done176:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -3973,8 +5040,29 @@ done155:
 	VMINPS Z0, Z31, Z0
 	VMINPS Z1, Z31, Z1
 	VMINPS Z2, Z31, Z2
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone177
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $24, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z1, K1, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Z2, K1, Z2
+	VMAXPS Z2, Z28, Z2
+	VMINPS Z2, Z29, Z2
+
+alone177:
 	CMPL tileF32_mask(AX), $0xffff
-	JNE partial156
+	JNE partial178
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -3984,11 +5072,11 @@ done155:
 	ADDQ $24, rowStarts-32(SP)
 	ADDQ $24, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile151
+	JNE tile172
 	VZEROUPPER
 	RET
 
-partial156:
+partial178:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -3998,11 +5086,11 @@ partial156:
 	ADDQ $24, rowStarts-32(SP)
 	ADDQ $24, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile151
+	JNE tile172
 	VZEROUPPER
 	RET
 
-rows2of95:
+rows2of107:
 
 	// 2 rows a tile
 	MOVL tileF32_mask(AX), CX
@@ -4013,10 +5101,12 @@ rows2of95:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile157:
+tile179:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -4040,9 +5130,9 @@ tile157:
 	LEAQ (BX)(R9*4), R9
 	MOVQ tileF32_panel(AX), BX
 
-run158:
+run180:
 	CMPQ BP, last-8(SP)
-	JEQ done161
+	JEQ done183
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -4051,9 +5141,9 @@ run158:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next160
+	JEQ next182
 
-step159:
+step181:
 	VMOVUPS (BX), Z24
 	PREFETCHT0 8192(BX)
 	VBROADCASTSS (R8)(AX*1), Z26
@@ -4063,12 +5153,12 @@ step159:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step159
+	JNE step181
 
-next160:
-	JMP run158
+next182:
+	JMP run180
 
-done161:
+done183:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -4078,8 +5168,25 @@ done161:
 	VMAXPS Z1, Z30, Z1
 	VMINPS Z0, Z31, Z0
 	VMINPS Z1, Z31, Z1
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone184
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $16, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Z1, K1, Z1
+	VMAXPS Z1, Z28, Z1
+	VMINPS Z1, Z29, Z1
+
+alone184:
 	CMPL tileF32_mask(AX), $0xffff
-	JNE partial162
+	JNE partial185
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -4087,11 +5194,11 @@ done161:
 	ADDQ $16, rowStarts-32(SP)
 	ADDQ $16, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile157
+	JNE tile179
 	VZEROUPPER
 	RET
 
-partial162:
+partial185:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	MOVQ 8(DX), SI
@@ -4099,11 +5206,11 @@ partial162:
 	ADDQ $16, rowStarts-32(SP)
 	ADDQ $16, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile157
+	JNE tile179
 	VZEROUPPER
 	RET
 
-rows1of96:
+rows1of108:
 
 	// 1 rows a tile
 	MOVL tileF32_mask(AX), CX
@@ -4114,10 +5221,12 @@ rows1of96:
 	MOVQ CX, rowStarts-32(SP)
 	MOVQ tileF32_outStarts(AX), CX
 	MOVQ CX, outStarts-40(SP)
+	MOVQ tileF32_residualStarts(AX), CX
+	MOVQ CX, residualStarts-56(SP)
 	MOVQ tileF32_tiles(AX), CX
 	MOVQ CX, tiles-48(SP)
 
-tile163:
+tile186:
 
 	// the sums begin with the bias
 	MOVQ t+0(FP), AX
@@ -4138,9 +5247,9 @@ tile163:
 	LEAQ (BX)(R8*4), R8
 	MOVQ tileF32_panel(AX), BX
 
-run164:
+run187:
 	CMPQ BP, last-8(SP)
-	JEQ done167
+	JEQ done190
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -4149,9 +5258,9 @@ run164:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next166
+	JEQ next189
 
-step165:
+step188:
 	VMOVUPS (BX), Z24
 	PREFETCHT0 8192(BX)
 	VBROADCASTSS (R8)(AX*1), Z26
@@ -4159,12 +5268,12 @@ step165:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step165
+	JNE step188
 
-next166:
-	JMP run164
+next189:
+	JMP run187
 
-done167:
+done190:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -4172,24 +5281,37 @@ done167:
 	MOVQ outStarts-40(SP), DX
 	VMAXPS Z0, Z30, Z0
 	VMINPS Z0, Z31, Z0
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone191
+	MOVQ residualStarts-56(SP), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Z28
+	VBROADCASTSS tileF32_sumGreatest(AX), Z29
+	ADDQ $8, residualStarts-56(SP)
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Z0, K1, Z0
+	VMAXPS Z0, Z28, Z0
+	VMINPS Z0, Z29, Z0
+
+alone191:
 	CMPL tileF32_mask(AX), $0xffff
-	JNE partial168
+	JNE partial192
 	MOVQ (DX), SI
 	VMOVUPS Z0, 0(BX)(SI*4)
 	ADDQ $8, rowStarts-32(SP)
 	ADDQ $8, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile163
+	JNE tile186
 	VZEROUPPER
 	RET
 
-partial168:
+partial192:
 	MOVQ (DX), SI
 	VMOVUPS Z0, K1, 0(BX)(SI*4)
 	ADDQ $8, rowStarts-32(SP)
 	ADDQ $8, outStarts-40(SP)
 	DECQ tiles-48(SP)
-	JNE tile163
+	JNE tile186
 	VZEROUPPER
 	RET
 
@@ -4198,20 +5320,20 @@ TEXT ·tileF32AVX2x6x16(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), AX
 	MOVQ tileF32_rows(AX), CX
 	CMPQ CX, $6
-	JEQ rows6of169
+	JEQ rows6of193
 	CMPQ CX, $5
-	JEQ rows5of170
+	JEQ rows5of194
 	CMPQ CX, $4
-	JEQ rows4of171
+	JEQ rows4of195
 	CMPQ CX, $3
-	JEQ rows3of172
+	JEQ rows3of196
 	CMPQ CX, $2
-	JEQ rows2of173
+	JEQ rows2of197
 	CMPQ CX, $1
-	JEQ rows1of174
+	JEQ rows1of198
 	RET
 
-rows6of169:
+rows6of193:
 
 	// 6 rows: the sums begin with the bias
 	MOVQ tileF32_bias(AX), BX
@@ -4252,9 +5374,9 @@ rows6of169:
 	LEAQ (BX)(R13*4), R13
 	MOVQ tileF32_panel(AX), BX
 
-run175:
+run199:
 	CMPQ BP, last-8(SP)
-	JEQ done178
+	JEQ done202
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -4263,9 +5385,9 @@ run175:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next177
+	JEQ next201
 
-step176:
+step200:
 	VMOVUPS (BX), Y12
 	VMOVUPS 32(BX), Y13
 	VBROADCASTSS (R8)(AX*1), Y14
@@ -4289,12 +5411,12 @@ step176:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step176
+	JNE step200
 
-next177:
-	JMP run175
+next201:
+	JMP run199
 
-done178:
+done202:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -4324,10 +5446,60 @@ done178:
 	VMINPS Y9, Y13, Y9
 	VMINPS Y10, Y13, Y10
 	VMINPS Y11, Y13, Y11
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone203
+	MOVQ tileF32_residualStarts(AX), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Y12
+	VBROADCASTSS tileF32_sumGreatest(AX), Y13
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Y0, Y0
+	VMAXPS Y0, Y12, Y0
+	VMINPS Y0, Y13, Y0
+	VADDPS 32(SI)(DI*4), Y1, Y1
+	VMAXPS Y1, Y12, Y1
+	VMINPS Y1, Y13, Y1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Y2, Y2
+	VMAXPS Y2, Y12, Y2
+	VMINPS Y2, Y13, Y2
+	VADDPS 32(SI)(DI*4), Y3, Y3
+	VMAXPS Y3, Y12, Y3
+	VMINPS Y3, Y13, Y3
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Y4, Y4
+	VMAXPS Y4, Y12, Y4
+	VMINPS Y4, Y13, Y4
+	VADDPS 32(SI)(DI*4), Y5, Y5
+	VMAXPS Y5, Y12, Y5
+	VMINPS Y5, Y13, Y5
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Y6, Y6
+	VMAXPS Y6, Y12, Y6
+	VMINPS Y6, Y13, Y6
+	VADDPS 32(SI)(DI*4), Y7, Y7
+	VMAXPS Y7, Y12, Y7
+	VMINPS Y7, Y13, Y7
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Y8, Y8
+	VMAXPS Y8, Y12, Y8
+	VMINPS Y8, Y13, Y8
+	VADDPS 32(SI)(DI*4), Y9, Y9
+	VMAXPS Y9, Y12, Y9
+	VMINPS Y9, Y13, Y9
+	MOVQ 40(CX), DI
+	VADDPS 0(SI)(DI*4), Y10, Y10
+	VMAXPS Y10, Y12, Y10
+	VMINPS Y10, Y13, Y10
+	VADDPS 32(SI)(DI*4), Y11, Y11
+	VMAXPS Y11, Y12, Y11
+	VMINPS Y11, Y13, Y11
+
+alone203:
 	MOVQ tileF32_out(AX), BX
 	MOVQ tileF32_outStarts(AX), DX
 	CMPQ tileF32_columns(AX), $16
-	JNE partial179
+	JNE partial204
 	MOVQ (DX), SI
 	VMOVUPS Y0, 0(BX)(SI*4)
 	VMOVUPS Y1, 32(BX)(SI*4)
@@ -4349,7 +5521,7 @@ done178:
 	VZEROUPPER
 	RET
 
-partial179:
+partial204:
 	MOVQ tileF32_acc(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -4366,7 +5538,7 @@ partial179:
 	VZEROUPPER
 	RET
 
-rows5of170:
+rows5of194:
 
 	// 5 rows: the sums begin with the bias
 	MOVQ tileF32_bias(AX), BX
@@ -4403,9 +5575,9 @@ rows5of170:
 	LEAQ (BX)(R12*4), R12
 	MOVQ tileF32_panel(AX), BX
 
-run180:
+run205:
 	CMPQ BP, last-8(SP)
-	JEQ done183
+	JEQ done208
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -4414,9 +5586,9 @@ run180:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next182
+	JEQ next207
 
-step181:
+step206:
 	VMOVUPS (BX), Y12
 	VMOVUPS 32(BX), Y13
 	VBROADCASTSS (R8)(AX*1), Y14
@@ -4437,12 +5609,12 @@ step181:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step181
+	JNE step206
 
-next182:
-	JMP run180
+next207:
+	JMP run205
 
-done183:
+done208:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -4468,10 +5640,53 @@ done183:
 	VMINPS Y7, Y13, Y7
 	VMINPS Y8, Y13, Y8
 	VMINPS Y9, Y13, Y9
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone209
+	MOVQ tileF32_residualStarts(AX), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Y12
+	VBROADCASTSS tileF32_sumGreatest(AX), Y13
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Y0, Y0
+	VMAXPS Y0, Y12, Y0
+	VMINPS Y0, Y13, Y0
+	VADDPS 32(SI)(DI*4), Y1, Y1
+	VMAXPS Y1, Y12, Y1
+	VMINPS Y1, Y13, Y1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Y2, Y2
+	VMAXPS Y2, Y12, Y2
+	VMINPS Y2, Y13, Y2
+	VADDPS 32(SI)(DI*4), Y3, Y3
+	VMAXPS Y3, Y12, Y3
+	VMINPS Y3, Y13, Y3
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Y4, Y4
+	VMAXPS Y4, Y12, Y4
+	VMINPS Y4, Y13, Y4
+	VADDPS 32(SI)(DI*4), Y5, Y5
+	VMAXPS Y5, Y12, Y5
+	VMINPS Y5, Y13, Y5
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Y6, Y6
+	VMAXPS Y6, Y12, Y6
+	VMINPS Y6, Y13, Y6
+	VADDPS 32(SI)(DI*4), Y7, Y7
+	VMAXPS Y7, Y12, Y7
+	VMINPS Y7, Y13, Y7
+	MOVQ 32(CX), DI
+	VADDPS 0(SI)(DI*4), Y8, Y8
+	VMAXPS Y8, Y12, Y8
+	VMINPS Y8, Y13, Y8
+	VADDPS 32(SI)(DI*4), Y9, Y9
+	VMAXPS Y9, Y12, Y9
+	VMINPS Y9, Y13, Y9
+
+alone209:
 	MOVQ tileF32_out(AX), BX
 	MOVQ tileF32_outStarts(AX), DX
 	CMPQ tileF32_columns(AX), $16
-	JNE partial184
+	JNE partial210
 	MOVQ (DX), SI
 	VMOVUPS Y0, 0(BX)(SI*4)
 	VMOVUPS Y1, 32(BX)(SI*4)
@@ -4490,7 +5705,7 @@ done183:
 	VZEROUPPER
 	RET
 
-partial184:
+partial210:
 	MOVQ tileF32_acc(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -4505,7 +5720,7 @@ partial184:
 	VZEROUPPER
 	RET
 
-rows4of171:
+rows4of195:
 
 	// 4 rows: the sums begin with the bias
 	MOVQ tileF32_bias(AX), BX
@@ -4538,9 +5753,9 @@ rows4of171:
 	LEAQ (BX)(R11*4), R11
 	MOVQ tileF32_panel(AX), BX
 
-run185:
+run211:
 	CMPQ BP, last-8(SP)
-	JEQ done188
+	JEQ done214
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -4549,9 +5764,9 @@ run185:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next187
+	JEQ next213
 
-step186:
+step212:
 	VMOVUPS (BX), Y12
 	VMOVUPS 32(BX), Y13
 	VBROADCASTSS (R8)(AX*1), Y14
@@ -4569,12 +5784,12 @@ step186:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step186
+	JNE step212
 
-next187:
-	JMP run185
+next213:
+	JMP run211
 
-done188:
+done214:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -4596,10 +5811,46 @@ done188:
 	VMINPS Y5, Y13, Y5
 	VMINPS Y6, Y13, Y6
 	VMINPS Y7, Y13, Y7
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone215
+	MOVQ tileF32_residualStarts(AX), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Y12
+	VBROADCASTSS tileF32_sumGreatest(AX), Y13
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Y0, Y0
+	VMAXPS Y0, Y12, Y0
+	VMINPS Y0, Y13, Y0
+	VADDPS 32(SI)(DI*4), Y1, Y1
+	VMAXPS Y1, Y12, Y1
+	VMINPS Y1, Y13, Y1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Y2, Y2
+	VMAXPS Y2, Y12, Y2
+	VMINPS Y2, Y13, Y2
+	VADDPS 32(SI)(DI*4), Y3, Y3
+	VMAXPS Y3, Y12, Y3
+	VMINPS Y3, Y13, Y3
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Y4, Y4
+	VMAXPS Y4, Y12, Y4
+	VMINPS Y4, Y13, Y4
+	VADDPS 32(SI)(DI*4), Y5, Y5
+	VMAXPS Y5, Y12, Y5
+	VMINPS Y5, Y13, Y5
+	MOVQ 24(CX), DI
+	VADDPS 0(SI)(DI*4), Y6, Y6
+	VMAXPS Y6, Y12, Y6
+	VMINPS Y6, Y13, Y6
+	VADDPS 32(SI)(DI*4), Y7, Y7
+	VMAXPS Y7, Y12, Y7
+	VMINPS Y7, Y13, Y7
+
+alone215:
 	MOVQ tileF32_out(AX), BX
 	MOVQ tileF32_outStarts(AX), DX
 	CMPQ tileF32_columns(AX), $16
-	JNE partial189
+	JNE partial216
 	MOVQ (DX), SI
 	VMOVUPS Y0, 0(BX)(SI*4)
 	VMOVUPS Y1, 32(BX)(SI*4)
@@ -4615,7 +5866,7 @@ done188:
 	VZEROUPPER
 	RET
 
-partial189:
+partial216:
 	MOVQ tileF32_acc(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -4628,7 +5879,7 @@ partial189:
 	VZEROUPPER
 	RET
 
-rows3of172:
+rows3of196:
 
 	// 3 rows: the sums begin with the bias
 	MOVQ tileF32_bias(AX), BX
@@ -4657,9 +5908,9 @@ rows3of172:
 	LEAQ (BX)(R10*4), R10
 	MOVQ tileF32_panel(AX), BX
 
-run190:
+run217:
 	CMPQ BP, last-8(SP)
-	JEQ done193
+	JEQ done220
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -4668,9 +5919,9 @@ run190:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next192
+	JEQ next219
 
-step191:
+step218:
 	VMOVUPS (BX), Y12
 	VMOVUPS 32(BX), Y13
 	VBROADCASTSS (R8)(AX*1), Y14
@@ -4685,12 +5936,12 @@ step191:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step191
+	JNE step218
 
-next192:
-	JMP run190
+next219:
+	JMP run217
 
-done193:
+done220:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -4708,10 +5959,39 @@ done193:
 	VMINPS Y3, Y13, Y3
 	VMINPS Y4, Y13, Y4
 	VMINPS Y5, Y13, Y5
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone221
+	MOVQ tileF32_residualStarts(AX), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Y12
+	VBROADCASTSS tileF32_sumGreatest(AX), Y13
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Y0, Y0
+	VMAXPS Y0, Y12, Y0
+	VMINPS Y0, Y13, Y0
+	VADDPS 32(SI)(DI*4), Y1, Y1
+	VMAXPS Y1, Y12, Y1
+	VMINPS Y1, Y13, Y1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Y2, Y2
+	VMAXPS Y2, Y12, Y2
+	VMINPS Y2, Y13, Y2
+	VADDPS 32(SI)(DI*4), Y3, Y3
+	VMAXPS Y3, Y12, Y3
+	VMINPS Y3, Y13, Y3
+	MOVQ 16(CX), DI
+	VADDPS 0(SI)(DI*4), Y4, Y4
+	VMAXPS Y4, Y12, Y4
+	VMINPS Y4, Y13, Y4
+	VADDPS 32(SI)(DI*4), Y5, Y5
+	VMAXPS Y5, Y12, Y5
+	VMINPS Y5, Y13, Y5
+
+alone221:
 	MOVQ tileF32_out(AX), BX
 	MOVQ tileF32_outStarts(AX), DX
 	CMPQ tileF32_columns(AX), $16
-	JNE partial194
+	JNE partial222
 	MOVQ (DX), SI
 	VMOVUPS Y0, 0(BX)(SI*4)
 	VMOVUPS Y1, 32(BX)(SI*4)
@@ -4724,7 +6004,7 @@ done193:
 	VZEROUPPER
 	RET
 
-partial194:
+partial222:
 	MOVQ tileF32_acc(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -4735,7 +6015,7 @@ partial194:
 	VZEROUPPER
 	RET
 
-rows2of173:
+rows2of197:
 
 	// 2 rows: the sums begin with the bias
 	MOVQ tileF32_bias(AX), BX
@@ -4760,9 +6040,9 @@ rows2of173:
 	LEAQ (BX)(R9*4), R9
 	MOVQ tileF32_panel(AX), BX
 
-run195:
+run223:
 	CMPQ BP, last-8(SP)
-	JEQ done198
+	JEQ done226
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -4771,9 +6051,9 @@ run195:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next197
+	JEQ next225
 
-step196:
+step224:
 	VMOVUPS (BX), Y12
 	VMOVUPS 32(BX), Y13
 	VBROADCASTSS (R8)(AX*1), Y14
@@ -4785,12 +6065,12 @@ step196:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step196
+	JNE step224
 
-next197:
-	JMP run195
+next225:
+	JMP run223
 
-done198:
+done226:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -4804,10 +6084,32 @@ done198:
 	VMINPS Y1, Y13, Y1
 	VMINPS Y2, Y13, Y2
 	VMINPS Y3, Y13, Y3
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone227
+	MOVQ tileF32_residualStarts(AX), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Y12
+	VBROADCASTSS tileF32_sumGreatest(AX), Y13
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Y0, Y0
+	VMAXPS Y0, Y12, Y0
+	VMINPS Y0, Y13, Y0
+	VADDPS 32(SI)(DI*4), Y1, Y1
+	VMAXPS Y1, Y12, Y1
+	VMINPS Y1, Y13, Y1
+	MOVQ 8(CX), DI
+	VADDPS 0(SI)(DI*4), Y2, Y2
+	VMAXPS Y2, Y12, Y2
+	VMINPS Y2, Y13, Y2
+	VADDPS 32(SI)(DI*4), Y3, Y3
+	VMAXPS Y3, Y12, Y3
+	VMINPS Y3, Y13, Y3
+
+alone227:
 	MOVQ tileF32_out(AX), BX
 	MOVQ tileF32_outStarts(AX), DX
 	CMPQ tileF32_columns(AX), $16
-	JNE partial199
+	JNE partial228
 	MOVQ (DX), SI
 	VMOVUPS Y0, 0(BX)(SI*4)
 	VMOVUPS Y1, 32(BX)(SI*4)
@@ -4817,7 +6119,7 @@ done198:
 	VZEROUPPER
 	RET
 
-partial199:
+partial228:
 	MOVQ tileF32_acc(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)
@@ -4826,7 +6128,7 @@ partial199:
 	VZEROUPPER
 	RET
 
-rows1of174:
+rows1of198:
 
 	// 1 rows: the sums begin with the bias
 	MOVQ tileF32_bias(AX), BX
@@ -4847,9 +6149,9 @@ rows1of174:
 	LEAQ (BX)(R8*4), R8
 	MOVQ tileF32_panel(AX), BX
 
-run200:
+run229:
 	CMPQ BP, last-8(SP)
-	JEQ done203
+	JEQ done232
 	MOVQ (BP), AX
 	SHLQ $2, AX
 	ADDQ length-16(SP), AX
@@ -4858,9 +6160,9 @@ run200:
 	SHLQ $2, AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next202
+	JEQ next231
 
-step201:
+step230:
 	VMOVUPS (BX), Y12
 	VMOVUPS 32(BX), Y13
 	VBROADCASTSS (R8)(AX*1), Y14
@@ -4869,12 +6171,12 @@ step201:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step201
+	JNE step230
 
-next202:
-	JMP run200
+next231:
+	JMP run229
 
-done203:
+done232:
 
 	// limits: of two operands of which one is NaN the instructions give the first here, the sum
 	MOVQ t+0(FP), AX
@@ -4884,17 +6186,32 @@ done203:
 	VMAXPS Y1, Y12, Y1
 	VMINPS Y0, Y13, Y0
 	VMINPS Y1, Y13, Y1
+	MOVQ tileF32_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone233
+	MOVQ tileF32_residualStarts(AX), CX
+	VBROADCASTSS tileF32_sumLeast(AX), Y12
+	VBROADCASTSS tileF32_sumGreatest(AX), Y13
+	MOVQ (CX), DI
+	VADDPS 0(SI)(DI*4), Y0, Y0
+	VMAXPS Y0, Y12, Y0
+	VMINPS Y0, Y13, Y0
+	VADDPS 32(SI)(DI*4), Y1, Y1
+	VMAXPS Y1, Y12, Y1
+	VMINPS Y1, Y13, Y1
+
+alone233:
 	MOVQ tileF32_out(AX), BX
 	MOVQ tileF32_outStarts(AX), DX
 	CMPQ tileF32_columns(AX), $16
-	JNE partial204
+	JNE partial234
 	MOVQ (DX), SI
 	VMOVUPS Y0, 0(BX)(SI*4)
 	VMOVUPS Y1, 32(BX)(SI*4)
 	VZEROUPPER
 	RET
 
-partial204:
+partial234:
 	MOVQ tileF32_acc(AX), BX
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 32(BX)

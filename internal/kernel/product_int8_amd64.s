@@ -103,36 +103,6 @@ rows12of1:
 	VMOVDQA64 Z1, Z21
 	VMOVDQA64 Z0, Z22
 	VMOVDQA64 Z1, Z23
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual13
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 72(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 80(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 88(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual13:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -169,18 +139,18 @@ noResidual13:
 	LEAQ (BX)(DX*1), DX
 	MOVQ tileInt8_panel(AX), BX
 
-run14:
+run13:
 	CMPQ BP, last-8(SP)
-	JEQ done17
+	JEQ done16
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next16
+	JEQ next15
 
-step15:
+step14:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -224,16 +194,16 @@ step15:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step15
+	JNE step14
 
-next16:
-	JMP run14
+next15:
+	JMP run13
 
-done17:
+done16:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes18
+	JNE codes17
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -264,7 +234,7 @@ done17:
 	VZEROUPPER
 	RET
 
-codes18:
+codes17:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -330,7 +300,7 @@ codes18:
 	VMULPS Z27, Z23, Z23
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone19
+	JEQ alone18
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -568,11 +538,11 @@ codes18:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z23, Z23
 	VFMADD213PS Z31, Z30, Z23
-	JMP rounded20
+	JMP rounded19
 
-alone19:
+alone18:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded20
+	JNE rounded19
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -599,7 +569,7 @@ alone19:
 	VMINPS Z28, Z22, Z22
 	VMINPS Z28, Z23, Z23
 
-rounded20:
+rounded19:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -689,7 +659,7 @@ rounded20:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial21
+	JNE partial20
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -723,7 +693,7 @@ rounded20:
 	VZEROUPPER
 	RET
 
-partial21:
+partial20:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -795,34 +765,6 @@ rows11of2:
 	VMOVDQA64 Z1, Z19
 	VMOVDQA64 Z0, Z20
 	VMOVDQA64 Z1, Z21
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual22
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 72(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 80(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual22:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -857,18 +799,18 @@ noResidual22:
 	LEAQ (BX)(CX*1), CX
 	MOVQ tileInt8_panel(AX), BX
 
-run23:
+run21:
 	CMPQ BP, last-8(SP)
-	JEQ done26
+	JEQ done24
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next25
+	JEQ next23
 
-step24:
+step22:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -909,16 +851,16 @@ step24:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step24
+	JNE step22
 
-next25:
-	JMP run23
+next23:
+	JMP run21
 
-done26:
+done24:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes27
+	JNE codes25
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -947,7 +889,7 @@ done26:
 	VZEROUPPER
 	RET
 
-codes27:
+codes25:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -1009,7 +951,7 @@ codes27:
 	VMULPS Z27, Z21, Z21
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone28
+	JEQ alone26
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -1228,11 +1170,11 @@ codes27:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z21, Z21
 	VFMADD213PS Z31, Z30, Z21
-	JMP rounded29
+	JMP rounded27
 
-alone28:
+alone26:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded29
+	JNE rounded27
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -1257,7 +1199,7 @@ alone28:
 	VMINPS Z28, Z20, Z20
 	VMINPS Z28, Z21, Z21
 
-rounded29:
+rounded27:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -1343,7 +1285,7 @@ rounded29:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial30
+	JNE partial28
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -1374,7 +1316,7 @@ rounded29:
 	VZEROUPPER
 	RET
 
-partial30:
+partial28:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -1441,32 +1383,6 @@ rows10of3:
 	VMOVDQA64 Z1, Z17
 	VMOVDQA64 Z0, Z18
 	VMOVDQA64 Z1, Z19
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual31
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 72(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual31:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -1499,18 +1415,18 @@ noResidual31:
 	LEAQ (BX)(DI*1), DI
 	MOVQ tileInt8_panel(AX), BX
 
-run32:
+run29:
 	CMPQ BP, last-8(SP)
-	JEQ done35
+	JEQ done32
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next34
+	JEQ next31
 
-step33:
+step30:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -1548,16 +1464,16 @@ step33:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step33
+	JNE step30
 
-next34:
-	JMP run32
+next31:
+	JMP run29
 
-done35:
+done32:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes36
+	JNE codes33
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -1584,7 +1500,7 @@ done35:
 	VZEROUPPER
 	RET
 
-codes36:
+codes33:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -1642,7 +1558,7 @@ codes36:
 	VMULPS Z27, Z19, Z19
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone37
+	JEQ alone34
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -1842,11 +1758,11 @@ codes36:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z19, Z19
 	VFMADD213PS Z31, Z30, Z19
-	JMP rounded38
+	JMP rounded35
 
-alone37:
+alone34:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded38
+	JNE rounded35
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -1869,7 +1785,7 @@ alone37:
 	VMINPS Z28, Z18, Z18
 	VMINPS Z28, Z19, Z19
 
-rounded38:
+rounded35:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -1946,7 +1862,7 @@ rounded38:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial39
+	JNE partial36
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -1975,7 +1891,7 @@ rounded38:
 	VZEROUPPER
 	RET
 
-partial39:
+partial36:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -2038,30 +1954,6 @@ rows9of4:
 	VMOVDQA64 Z1, Z15
 	VMOVDQA64 Z0, Z16
 	VMOVDQA64 Z1, Z17
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual40
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual40:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -2092,18 +1984,18 @@ noResidual40:
 	LEAQ (BX)(SI*1), SI
 	MOVQ tileInt8_panel(AX), BX
 
-run41:
+run37:
 	CMPQ BP, last-8(SP)
-	JEQ done44
+	JEQ done40
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next43
+	JEQ next39
 
-step42:
+step38:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -2138,16 +2030,16 @@ step42:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step42
+	JNE step38
 
-next43:
-	JMP run41
+next39:
+	JMP run37
 
-done44:
+done40:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes45
+	JNE codes41
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -2172,7 +2064,7 @@ done44:
 	VZEROUPPER
 	RET
 
-codes45:
+codes41:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -2226,7 +2118,7 @@ codes45:
 	VMULPS Z27, Z17, Z17
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone46
+	JEQ alone42
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -2407,11 +2299,11 @@ codes45:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z17, Z17
 	VFMADD213PS Z31, Z30, Z17
-	JMP rounded47
+	JMP rounded43
 
-alone46:
+alone42:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded47
+	JNE rounded43
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -2432,7 +2324,7 @@ alone46:
 	VMINPS Z28, Z16, Z16
 	VMINPS Z28, Z17, Z17
 
-rounded47:
+rounded43:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -2505,7 +2397,7 @@ rounded47:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial48
+	JNE partial44
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -2531,7 +2423,7 @@ rounded47:
 	VZEROUPPER
 	RET
 
-partial48:
+partial44:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -2589,28 +2481,6 @@ rows8of5:
 	VMOVDQA64 Z1, Z13
 	VMOVDQA64 Z0, Z14
 	VMOVDQA64 Z1, Z15
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual49
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual49:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -2639,18 +2509,18 @@ noResidual49:
 	LEAQ (BX)(R15*1), R15
 	MOVQ tileInt8_panel(AX), BX
 
-run50:
+run45:
 	CMPQ BP, last-8(SP)
-	JEQ done53
+	JEQ done48
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next52
+	JEQ next47
 
-step51:
+step46:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -2682,16 +2552,16 @@ step51:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step51
+	JNE step46
 
-next52:
-	JMP run50
+next47:
+	JMP run45
 
-done53:
+done48:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes54
+	JNE codes49
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -2714,7 +2584,7 @@ done53:
 	VZEROUPPER
 	RET
 
-codes54:
+codes49:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -2764,7 +2634,7 @@ codes54:
 	VMULPS Z27, Z15, Z15
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone55
+	JEQ alone50
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -2926,11 +2796,11 @@ codes54:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z15, Z15
 	VFMADD213PS Z31, Z30, Z15
-	JMP rounded56
+	JMP rounded51
 
-alone55:
+alone50:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded56
+	JNE rounded51
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -2949,7 +2819,7 @@ alone55:
 	VMINPS Z28, Z14, Z14
 	VMINPS Z28, Z15, Z15
 
-rounded56:
+rounded51:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -3013,7 +2883,7 @@ rounded56:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial57
+	JNE partial52
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -3037,7 +2907,7 @@ rounded56:
 	VZEROUPPER
 	RET
 
-partial57:
+partial52:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -3091,26 +2961,6 @@ rows7of6:
 	VMOVDQA64 Z1, Z11
 	VMOVDQA64 Z0, Z12
 	VMOVDQA64 Z1, Z13
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual58
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual58:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -3137,18 +2987,18 @@ noResidual58:
 	LEAQ (BX)(R14*1), R14
 	MOVQ tileInt8_panel(AX), BX
 
-run59:
+run53:
 	CMPQ BP, last-8(SP)
-	JEQ done62
+	JEQ done56
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next61
+	JEQ next55
 
-step60:
+step54:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -3177,16 +3027,16 @@ step60:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step60
+	JNE step54
 
-next61:
-	JMP run59
+next55:
+	JMP run53
 
-done62:
+done56:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes63
+	JNE codes57
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -3207,7 +3057,7 @@ done62:
 	VZEROUPPER
 	RET
 
-codes63:
+codes57:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -3253,7 +3103,7 @@ codes63:
 	VMULPS Z27, Z13, Z13
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone64
+	JEQ alone58
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -3396,11 +3246,11 @@ codes63:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z13, Z13
 	VFMADD213PS Z31, Z30, Z13
-	JMP rounded65
+	JMP rounded59
 
-alone64:
+alone58:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded65
+	JNE rounded59
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -3417,7 +3267,7 @@ alone64:
 	VMINPS Z28, Z12, Z12
 	VMINPS Z28, Z13, Z13
 
-rounded65:
+rounded59:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -3477,7 +3327,7 @@ rounded65:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial66
+	JNE partial60
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -3498,7 +3348,7 @@ rounded65:
 	VZEROUPPER
 	RET
 
-partial66:
+partial60:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -3547,24 +3397,6 @@ rows6of7:
 	VMOVDQA64 Z1, Z9
 	VMOVDQA64 Z0, Z10
 	VMOVDQA64 Z1, Z11
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual67
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual67:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -3589,18 +3421,18 @@ noResidual67:
 	LEAQ (BX)(R13*1), R13
 	MOVQ tileInt8_panel(AX), BX
 
-run68:
+run61:
 	CMPQ BP, last-8(SP)
-	JEQ done71
+	JEQ done64
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next70
+	JEQ next63
 
-step69:
+step62:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -3626,16 +3458,16 @@ step69:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step69
+	JNE step62
 
-next70:
-	JMP run68
+next63:
+	JMP run61
 
-done71:
+done64:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes72
+	JNE codes65
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -3654,7 +3486,7 @@ done71:
 	VZEROUPPER
 	RET
 
-codes72:
+codes65:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -3696,7 +3528,7 @@ codes72:
 	VMULPS Z27, Z11, Z11
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone73
+	JEQ alone66
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -3820,11 +3652,11 @@ codes72:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z11, Z11
 	VFMADD213PS Z31, Z30, Z11
-	JMP rounded74
+	JMP rounded67
 
-alone73:
+alone66:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded74
+	JNE rounded67
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -3839,7 +3671,7 @@ alone73:
 	VMINPS Z28, Z10, Z10
 	VMINPS Z28, Z11, Z11
 
-rounded74:
+rounded67:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -3890,7 +3722,7 @@ rounded74:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial75
+	JNE partial68
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -3909,7 +3741,7 @@ rounded74:
 	VZEROUPPER
 	RET
 
-partial75:
+partial68:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -3954,22 +3786,6 @@ rows5of8:
 	VMOVDQA64 Z1, Z7
 	VMOVDQA64 Z0, Z8
 	VMOVDQA64 Z1, Z9
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual76
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual76:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -3992,18 +3808,18 @@ noResidual76:
 	LEAQ (BX)(R12*1), R12
 	MOVQ tileInt8_panel(AX), BX
 
-run77:
+run69:
 	CMPQ BP, last-8(SP)
-	JEQ done80
+	JEQ done72
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next79
+	JEQ next71
 
-step78:
+step70:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -4026,16 +3842,16 @@ step78:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step78
+	JNE step70
 
-next79:
-	JMP run77
+next71:
+	JMP run69
 
-done80:
+done72:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes81
+	JNE codes73
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -4052,7 +3868,7 @@ done80:
 	VZEROUPPER
 	RET
 
-codes81:
+codes73:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -4088,6 +3904,340 @@ codes81:
 	VMULPS Z27, Z7, Z7
 	VMULPS Z26, Z8, Z8
 	VMULPS Z27, Z9, Z9
+	MOVQ tileInt8_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone74
+	MOVQ tileInt8_residualStarts(AX), DX
+	MOVL $0x3f800000, CX
+	VPBROADCASTD CX, Z30
+	VPBROADCASTD tileInt8_low(AX), Z24
+	VPBROADCASTD tileInt8_high(AX), Z25
+	VPBROADCASTD tileInt8_ratio(AX), Z26
+	VPBROADCASTD tileInt8_residualFlip(AX), Z27
+	VPBROADCASTD tileInt8_residualZero(AX), Z28
+	VPBROADCASTD tileInt8_residualRatio(AX), Z29
+	MOVQ (DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z0, Z0
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z0, Z0
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z0, Z0
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z0, Z0
+	VFMADD213PS Z31, Z30, Z0
+	VPMOVZXBD.Z 16(SI)(DI*1), K2, Z31
+	VMINPS Z25, Z1, Z1
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z1, Z1
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z1, Z1
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z1, Z1
+	VFMADD213PS Z31, Z30, Z1
+	MOVQ 8(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z2, Z2
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z2, Z2
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z2, Z2
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z2, Z2
+	VFMADD213PS Z31, Z30, Z2
+	VPMOVZXBD.Z 16(SI)(DI*1), K2, Z31
+	VMINPS Z25, Z3, Z3
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z3, Z3
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z3, Z3
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z3, Z3
+	VFMADD213PS Z31, Z30, Z3
+	MOVQ 16(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z4, Z4
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z4, Z4
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z4, Z4
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z4, Z4
+	VFMADD213PS Z31, Z30, Z4
+	VPMOVZXBD.Z 16(SI)(DI*1), K2, Z31
+	VMINPS Z25, Z5, Z5
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z5, Z5
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z5, Z5
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z5, Z5
+	VFMADD213PS Z31, Z30, Z5
+	MOVQ 24(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z6, Z6
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z6, Z6
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z6, Z6
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z6, Z6
+	VFMADD213PS Z31, Z30, Z6
+	VPMOVZXBD.Z 16(SI)(DI*1), K2, Z31
+	VMINPS Z25, Z7, Z7
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z7, Z7
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z7, Z7
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z7, Z7
+	VFMADD213PS Z31, Z30, Z7
+	MOVQ 32(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z8, Z8
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z8, Z8
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z8, Z8
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z8, Z8
+	VFMADD213PS Z31, Z30, Z8
+	VPMOVZXBD.Z 16(SI)(DI*1), K2, Z31
+	VMINPS Z25, Z9, Z9
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z9, Z9
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z9, Z9
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z9, Z9
+	VFMADD213PS Z31, Z30, Z9
+	JMP rounded75
+
+alone74:
+	CMPB tileInt8_bounded(AX), $0
+	JNE rounded75
+	VPBROADCASTD tileInt8_high(AX), Z28
+	VMINPS Z28, Z0, Z0
+	VMINPS Z28, Z1, Z1
+	VMINPS Z28, Z2, Z2
+	VMINPS Z28, Z3, Z3
+	VMINPS Z28, Z4, Z4
+	VMINPS Z28, Z5, Z5
+	VMINPS Z28, Z6, Z6
+	VMINPS Z28, Z7, Z7
+	VMINPS Z28, Z8, Z8
+	VMINPS Z28, Z9, Z9
+
+rounded75:
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VCVTPS2DQ Z8, Z8
+	VCVTPS2DQ Z9, Z9
+	VPBROADCASTB tileInt8_greatest(AX), Z28
+	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
+	VPBROADCASTB tileInt8_least(AX), Z30
+	VPBROADCASTB tileInt8_shift(AX), Z31
+
+	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
+	VMOVDQU32 transpose4x4<>(SB), Z26
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z29, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z29, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPMAXUB Z30, Z0, Z0
+	VPMINUB Z28, Z0, Z0
+	VPXORD Z31, Z0, Z0
+	VPERMD Z0, Z26, Z0
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z29, Z4, Z4
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z29, Z6, Z6
+	VPACKUSWB Z6, Z4, Z4
+	VPMAXUB Z30, Z4, Z4
+	VPMINUB Z28, Z4, Z4
+	VPXORD Z31, Z4, Z4
+	VPERMD Z4, Z26, Z4
+	VPACKSSDW Z9, Z8, Z8
+	VPADDSW Z29, Z8, Z8
+	VPACKUSWB Z8, Z8, Z8
+	VPMAXUB Z30, Z8, Z8
+	VPMINUB Z28, Z8, Z8
+	VPXORD Z31, Z8, Z8
+	VPERMD Z8, Z26, Z8
+	MOVQ tileInt8_outStarts(AX), DX
+	MOVL tileInt8_mask(AX), CX
+	KMOVD CX, K1
+	CMPL CX, $-1
+	JNE partial76
+	MOVQ (DX), SI
+	VMOVDQU8 Y0, (BX)(SI*1)
+	VEXTRACTI64X4 $1, Z0, Y0
+	MOVQ 8(DX), SI
+	VMOVDQU8 Y0, (BX)(SI*1)
+	MOVQ 16(DX), SI
+	VMOVDQU8 Y4, (BX)(SI*1)
+	VEXTRACTI64X4 $1, Z4, Y4
+	MOVQ 24(DX), SI
+	VMOVDQU8 Y4, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 Y8, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+partial76:
+	MOVQ (DX), SI
+	VMOVDQU8 Y0, K1, (BX)(SI*1)
+	VEXTRACTI64X4 $1, Z0, Y0
+	MOVQ 8(DX), SI
+	VMOVDQU8 Y0, K1, (BX)(SI*1)
+	MOVQ 16(DX), SI
+	VMOVDQU8 Y4, K1, (BX)(SI*1)
+	VEXTRACTI64X4 $1, Z4, Y4
+	MOVQ 24(DX), SI
+	VMOVDQU8 Y4, K1, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 Y8, K1, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+rows4of9:
+
+	// 4 rows: the sums begin with bias − zero point·Σ weights
+	MOVL tileInt8_mask(AX), CX
+	KMOVW CX, K1
+	SHRL $16, CX
+	KMOVW CX, K2
+	MOVQ tileInt8_bias(AX), BX
+	MOVQ tileInt8_weightSums(AX), DX
+	VPBROADCASTD tileInt8_correction(AX), Z31
+	VMOVDQU32.Z (DX), K1, Z30
+	VMOVDQU32.Z (BX), K1, Z0
+	VPMULLD Z31, Z30, Z30
+	VPADDD Z30, Z0, Z0
+	VMOVDQU32.Z 64(DX), K2, Z30
+	VMOVDQU32.Z 64(BX), K2, Z1
+	VPMULLD Z31, Z30, Z30
+	VPADDD Z30, Z1, Z1
+	VMOVDQA64 Z0, Z2
+	VMOVDQA64 Z1, Z3
+	VMOVDQA64 Z0, Z4
+	VMOVDQA64 Z1, Z5
+	VMOVDQA64 Z0, Z6
+	VMOVDQA64 Z1, Z7
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_runLength(AX), CX
+	MOVQ CX, length-16(SP)
+	MOVQ tileInt8_runStarts(AX), BP
+	MOVQ tileInt8_runStarts+8(AX), CX
+	LEAQ (BP)(CX*8), CX
+	MOVQ CX, last-8(SP)
+	MOVQ tileInt8_rowStarts(AX), AX
+	MOVQ (AX), R8
+	MOVQ 8(AX), R9
+	MOVQ 16(AX), R10
+	MOVQ 24(AX), R11
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_a(AX), BX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	MOVQ tileInt8_panel(AX), BX
+
+run77:
+	CMPQ BP, last-8(SP)
+	JEQ done80
+	MOVQ (BP), AX
+	ADDQ length-16(SP), AX
+	MOVQ AX, end-24(SP)
+	MOVQ (BP), AX
+	ADDQ $8, BP
+	CMPQ AX, end-24(SP)
+	JEQ next79
+
+step78:
+	VMOVDQU64 (BX), Z24
+	VMOVDQU64 64(BX), Z25
+	PREFETCHT0 8192(BX)
+	PREFETCHT0 8256(BX)
+	VPBROADCASTD (R8)(AX*1), Z26
+	VPDPBUSD Z24, Z26, Z0
+	VPDPBUSD Z25, Z26, Z1
+	VPBROADCASTD (R9)(AX*1), Z27
+	VPDPBUSD Z24, Z27, Z2
+	VPDPBUSD Z25, Z27, Z3
+	VPBROADCASTD (R10)(AX*1), Z28
+	VPDPBUSD Z24, Z28, Z4
+	VPDPBUSD Z25, Z28, Z5
+	VPBROADCASTD (R11)(AX*1), Z29
+	VPDPBUSD Z24, Z29, Z6
+	VPDPBUSD Z25, Z29, Z7
+	ADDQ $128, BX
+	ADDQ $4, AX
+	CMPQ AX, end-24(SP)
+	JNE step78
+
+next79:
+	JMP run77
+
+done80:
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_out(AX), BX
+	TESTQ BX, BX
+	JNE codes81
+
+	// sums as they are, 32 a row
+	MOVQ tileInt8_acc(AX), BX
+	VMOVDQU32 Z0, (BX)
+	VMOVDQU32 Z1, 64(BX)
+	VMOVDQU32 Z2, 128(BX)
+	VMOVDQU32 Z3, 192(BX)
+	VMOVDQU32 Z4, 256(BX)
+	VMOVDQU32 Z5, 320(BX)
+	VMOVDQU32 Z6, 384(BX)
+	VMOVDQU32 Z7, 448(BX)
+	VZEROUPPER
+	RET
+
+codes81:
+
+	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
+	MOVQ tileInt8_multiplier(AX), DX
+	MOVL $0x7f7fffff, CX
+	VPBROADCASTD CX, Z28
+	MOVL $0xff7fffff, CX
+	VPBROADCASTD CX, Z29
+	VMOVUPS.Z (DX), K1, Z26
+	VCMPPS $7, Z26, Z26, K3
+	VMINPS.Z Z28, Z26, K3, Z26
+	VMAXPS Z29, Z26, Z26
+	VMOVUPS.Z 64(DX), K2, Z27
+	VCMPPS $7, Z27, Z27, K3
+	VMINPS.Z Z28, Z27, K3, Z27
+	VMAXPS Z29, Z27, Z27
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z26, Z0, Z0
+	VMULPS Z27, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VMULPS Z27, Z3, Z3
+	VMULPS Z26, Z4, Z4
+	VMULPS Z27, Z5, Z5
+	VMULPS Z26, Z6, Z6
+	VMULPS Z27, Z7, Z7
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
 	JEQ alone82
@@ -4176,25 +4326,6 @@ codes81:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z7, Z7
 	VFMADD213PS Z31, Z30, Z7
-	MOVQ 32(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z8, Z8
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z8, Z8
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z8, Z8
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z8, Z8
-	VFMADD213PS Z31, Z30, Z8
-	VPMOVZXBD.Z 16(SI)(DI*1), K2, Z31
-	VMINPS Z25, Z9, Z9
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z9, Z9
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z9, Z9
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z9, Z9
-	VFMADD213PS Z31, Z30, Z9
 	JMP rounded83
 
 alone82:
@@ -4209,8 +4340,6 @@ alone82:
 	VMINPS Z28, Z5, Z5
 	VMINPS Z28, Z6, Z6
 	VMINPS Z28, Z7, Z7
-	VMINPS Z28, Z8, Z8
-	VMINPS Z28, Z9, Z9
 
 rounded83:
 	VCVTPS2DQ Z0, Z0
@@ -4221,8 +4350,6 @@ rounded83:
 	VCVTPS2DQ Z5, Z5
 	VCVTPS2DQ Z6, Z6
 	VCVTPS2DQ Z7, Z7
-	VCVTPS2DQ Z8, Z8
-	VCVTPS2DQ Z9, Z9
 	VPBROADCASTB tileInt8_greatest(AX), Z28
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
@@ -4248,13 +4375,6 @@ rounded83:
 	VPMINUB Z28, Z4, Z4
 	VPXORD Z31, Z4, Z4
 	VPERMD Z4, Z26, Z4
-	VPACKSSDW Z9, Z8, Z8
-	VPADDSW Z29, Z8, Z8
-	VPACKUSWB Z8, Z8, Z8
-	VPMAXUB Z30, Z8, Z8
-	VPMINUB Z28, Z8, Z8
-	VPXORD Z31, Z8, Z8
-	VPERMD Z8, Z26, Z8
 	MOVQ tileInt8_outStarts(AX), DX
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
@@ -4270,328 +4390,10 @@ rounded83:
 	VEXTRACTI64X4 $1, Z4, Y4
 	MOVQ 24(DX), SI
 	VMOVDQU8 Y4, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 Y8, (BX)(SI*1)
 	VZEROUPPER
 	RET
 
 partial84:
-	MOVQ (DX), SI
-	VMOVDQU8 Y0, K1, (BX)(SI*1)
-	VEXTRACTI64X4 $1, Z0, Y0
-	MOVQ 8(DX), SI
-	VMOVDQU8 Y0, K1, (BX)(SI*1)
-	MOVQ 16(DX), SI
-	VMOVDQU8 Y4, K1, (BX)(SI*1)
-	VEXTRACTI64X4 $1, Z4, Y4
-	MOVQ 24(DX), SI
-	VMOVDQU8 Y4, K1, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 Y8, K1, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-rows4of9:
-
-	// 4 rows: the sums begin with bias − zero point·Σ weights
-	MOVL tileInt8_mask(AX), CX
-	KMOVW CX, K1
-	SHRL $16, CX
-	KMOVW CX, K2
-	MOVQ tileInt8_bias(AX), BX
-	MOVQ tileInt8_weightSums(AX), DX
-	VPBROADCASTD tileInt8_correction(AX), Z31
-	VMOVDQU32.Z (DX), K1, Z30
-	VMOVDQU32.Z (BX), K1, Z0
-	VPMULLD Z31, Z30, Z30
-	VPADDD Z30, Z0, Z0
-	VMOVDQU32.Z 64(DX), K2, Z30
-	VMOVDQU32.Z 64(BX), K2, Z1
-	VPMULLD Z31, Z30, Z30
-	VPADDD Z30, Z1, Z1
-	VMOVDQA64 Z0, Z2
-	VMOVDQA64 Z1, Z3
-	VMOVDQA64 Z0, Z4
-	VMOVDQA64 Z1, Z5
-	VMOVDQA64 Z0, Z6
-	VMOVDQA64 Z1, Z7
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual85
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual85:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_runLength(AX), CX
-	MOVQ CX, length-16(SP)
-	MOVQ tileInt8_runStarts(AX), BP
-	MOVQ tileInt8_runStarts+8(AX), CX
-	LEAQ (BP)(CX*8), CX
-	MOVQ CX, last-8(SP)
-	MOVQ tileInt8_rowStarts(AX), AX
-	MOVQ (AX), R8
-	MOVQ 8(AX), R9
-	MOVQ 16(AX), R10
-	MOVQ 24(AX), R11
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_a(AX), BX
-	LEAQ (BX)(R8*1), R8
-	LEAQ (BX)(R9*1), R9
-	LEAQ (BX)(R10*1), R10
-	LEAQ (BX)(R11*1), R11
-	MOVQ tileInt8_panel(AX), BX
-
-run86:
-	CMPQ BP, last-8(SP)
-	JEQ done89
-	MOVQ (BP), AX
-	ADDQ length-16(SP), AX
-	MOVQ AX, end-24(SP)
-	MOVQ (BP), AX
-	ADDQ $8, BP
-	CMPQ AX, end-24(SP)
-	JEQ next88
-
-step87:
-	VMOVDQU64 (BX), Z24
-	VMOVDQU64 64(BX), Z25
-	PREFETCHT0 8192(BX)
-	PREFETCHT0 8256(BX)
-	VPBROADCASTD (R8)(AX*1), Z26
-	VPDPBUSD Z24, Z26, Z0
-	VPDPBUSD Z25, Z26, Z1
-	VPBROADCASTD (R9)(AX*1), Z27
-	VPDPBUSD Z24, Z27, Z2
-	VPDPBUSD Z25, Z27, Z3
-	VPBROADCASTD (R10)(AX*1), Z28
-	VPDPBUSD Z24, Z28, Z4
-	VPDPBUSD Z25, Z28, Z5
-	VPBROADCASTD (R11)(AX*1), Z29
-	VPDPBUSD Z24, Z29, Z6
-	VPDPBUSD Z25, Z29, Z7
-	ADDQ $128, BX
-	ADDQ $4, AX
-	CMPQ AX, end-24(SP)
-	JNE step87
-
-next88:
-	JMP run86
-
-done89:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_out(AX), BX
-	TESTQ BX, BX
-	JNE codes90
-
-	// sums as they are, 32 a row
-	MOVQ tileInt8_acc(AX), BX
-	VMOVDQU32 Z0, (BX)
-	VMOVDQU32 Z1, 64(BX)
-	VMOVDQU32 Z2, 128(BX)
-	VMOVDQU32 Z3, 192(BX)
-	VMOVDQU32 Z4, 256(BX)
-	VMOVDQU32 Z5, 320(BX)
-	VMOVDQU32 Z6, 384(BX)
-	VMOVDQU32 Z7, 448(BX)
-	VZEROUPPER
-	RET
-
-codes90:
-
-	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
-	MOVQ tileInt8_multiplier(AX), DX
-	MOVL $0x7f7fffff, CX
-	VPBROADCASTD CX, Z28
-	MOVL $0xff7fffff, CX
-	VPBROADCASTD CX, Z29
-	VMOVUPS.Z (DX), K1, Z26
-	VCMPPS $7, Z26, Z26, K3
-	VMINPS.Z Z28, Z26, K3, Z26
-	VMAXPS Z29, Z26, Z26
-	VMOVUPS.Z 64(DX), K2, Z27
-	VCMPPS $7, Z27, Z27, K3
-	VMINPS.Z Z28, Z27, K3, Z27
-	VMAXPS Z29, Z27, Z27
-	VCVTDQ2PS Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS Z26, Z0, Z0
-	VMULPS Z27, Z1, Z1
-	VMULPS Z26, Z2, Z2
-	VMULPS Z27, Z3, Z3
-	VMULPS Z26, Z4, Z4
-	VMULPS Z27, Z5, Z5
-	VMULPS Z26, Z6, Z6
-	VMULPS Z27, Z7, Z7
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ alone91
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVL $0x3f800000, CX
-	VPBROADCASTD CX, Z30
-	VPBROADCASTD tileInt8_low(AX), Z24
-	VPBROADCASTD tileInt8_high(AX), Z25
-	VPBROADCASTD tileInt8_ratio(AX), Z26
-	VPBROADCASTD tileInt8_residualFlip(AX), Z27
-	VPBROADCASTD tileInt8_residualZero(AX), Z28
-	VPBROADCASTD tileInt8_residualRatio(AX), Z29
-	MOVQ (DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z0, Z0
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z0, Z0
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z0, Z0
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z0, Z0
-	VFMADD213PS Z31, Z30, Z0
-	VPMOVZXBD.Z 16(SI)(DI*1), K2, Z31
-	VMINPS Z25, Z1, Z1
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z1, Z1
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z1, Z1
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z1, Z1
-	VFMADD213PS Z31, Z30, Z1
-	MOVQ 8(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z2, Z2
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z2, Z2
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z2, Z2
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z2, Z2
-	VFMADD213PS Z31, Z30, Z2
-	VPMOVZXBD.Z 16(SI)(DI*1), K2, Z31
-	VMINPS Z25, Z3, Z3
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z3, Z3
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z3, Z3
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z3, Z3
-	VFMADD213PS Z31, Z30, Z3
-	MOVQ 16(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z4, Z4
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z4, Z4
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z4, Z4
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z4, Z4
-	VFMADD213PS Z31, Z30, Z4
-	VPMOVZXBD.Z 16(SI)(DI*1), K2, Z31
-	VMINPS Z25, Z5, Z5
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z5, Z5
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z5, Z5
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z5, Z5
-	VFMADD213PS Z31, Z30, Z5
-	MOVQ 24(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z6, Z6
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z6, Z6
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z6, Z6
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z6, Z6
-	VFMADD213PS Z31, Z30, Z6
-	VPMOVZXBD.Z 16(SI)(DI*1), K2, Z31
-	VMINPS Z25, Z7, Z7
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z7, Z7
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z7, Z7
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z7, Z7
-	VFMADD213PS Z31, Z30, Z7
-	JMP rounded92
-
-alone91:
-	CMPB tileInt8_bounded(AX), $0
-	JNE rounded92
-	VPBROADCASTD tileInt8_high(AX), Z28
-	VMINPS Z28, Z0, Z0
-	VMINPS Z28, Z1, Z1
-	VMINPS Z28, Z2, Z2
-	VMINPS Z28, Z3, Z3
-	VMINPS Z28, Z4, Z4
-	VMINPS Z28, Z5, Z5
-	VMINPS Z28, Z6, Z6
-	VMINPS Z28, Z7, Z7
-
-rounded92:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPBROADCASTB tileInt8_greatest(AX), Z28
-	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
-	VPBROADCASTB tileInt8_least(AX), Z30
-	VPBROADCASTB tileInt8_shift(AX), Z31
-
-	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW Z29, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW Z29, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB Z30, Z0, Z0
-	VPMINUB Z28, Z0, Z0
-	VPXORD Z31, Z0, Z0
-	VPERMD Z0, Z26, Z0
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW Z29, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW Z29, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB Z30, Z4, Z4
-	VPMINUB Z28, Z4, Z4
-	VPXORD Z31, Z4, Z4
-	VPERMD Z4, Z26, Z4
-	MOVQ tileInt8_outStarts(AX), DX
-	MOVL tileInt8_mask(AX), CX
-	KMOVD CX, K1
-	CMPL CX, $-1
-	JNE partial93
-	MOVQ (DX), SI
-	VMOVDQU8 Y0, (BX)(SI*1)
-	VEXTRACTI64X4 $1, Z0, Y0
-	MOVQ 8(DX), SI
-	VMOVDQU8 Y0, (BX)(SI*1)
-	MOVQ 16(DX), SI
-	VMOVDQU8 Y4, (BX)(SI*1)
-	VEXTRACTI64X4 $1, Z4, Y4
-	MOVQ 24(DX), SI
-	VMOVDQU8 Y4, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-partial93:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -4627,18 +4429,6 @@ rows3of10:
 	VMOVDQA64 Z1, Z3
 	VMOVDQA64 Z0, Z4
 	VMOVDQA64 Z1, Z5
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual94
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual94:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -4657,18 +4447,18 @@ noResidual94:
 	LEAQ (BX)(R10*1), R10
 	MOVQ tileInt8_panel(AX), BX
 
-run95:
+run85:
 	CMPQ BP, last-8(SP)
-	JEQ done98
+	JEQ done88
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next97
+	JEQ next87
 
-step96:
+step86:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -4685,16 +4475,16 @@ step96:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step96
+	JNE step86
 
-next97:
-	JMP run95
+next87:
+	JMP run85
 
-done98:
+done88:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes99
+	JNE codes89
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -4707,7 +4497,7 @@ done98:
 	VZEROUPPER
 	RET
 
-codes99:
+codes89:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -4737,7 +4527,7 @@ codes99:
 	VMULPS Z27, Z5, Z5
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone100
+	JEQ alone90
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -4804,11 +4594,11 @@ codes99:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z5, Z5
 	VFMADD213PS Z31, Z30, Z5
-	JMP rounded101
+	JMP rounded91
 
-alone100:
+alone90:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded101
+	JNE rounded91
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -4817,7 +4607,7 @@ alone100:
 	VMINPS Z28, Z4, Z4
 	VMINPS Z28, Z5, Z5
 
-rounded101:
+rounded91:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -4851,7 +4641,7 @@ rounded101:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial102
+	JNE partial92
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -4862,7 +4652,7 @@ rounded101:
 	VZEROUPPER
 	RET
 
-partial102:
+partial92:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -4893,16 +4683,6 @@ rows2of11:
 	VPADDD Z30, Z1, Z1
 	VMOVDQA64 Z0, Z2
 	VMOVDQA64 Z1, Z3
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual103
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual103:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -4919,18 +4699,18 @@ noResidual103:
 	LEAQ (BX)(R9*1), R9
 	MOVQ tileInt8_panel(AX), BX
 
-run104:
+run93:
 	CMPQ BP, last-8(SP)
-	JEQ done107
+	JEQ done96
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next106
+	JEQ next95
 
-step105:
+step94:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -4944,16 +4724,16 @@ step105:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step105
+	JNE step94
 
-next106:
-	JMP run104
+next95:
+	JMP run93
 
-done107:
+done96:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes108
+	JNE codes97
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -4964,7 +4744,7 @@ done107:
 	VZEROUPPER
 	RET
 
-codes108:
+codes97:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -4990,7 +4770,7 @@ codes108:
 	VMULPS Z27, Z3, Z3
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone109
+	JEQ alone98
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -5038,18 +4818,18 @@ codes108:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z3, Z3
 	VFMADD213PS Z31, Z30, Z3
-	JMP rounded110
+	JMP rounded99
 
-alone109:
+alone98:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded110
+	JNE rounded99
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
 	VMINPS Z28, Z2, Z2
 	VMINPS Z28, Z3, Z3
 
-rounded110:
+rounded99:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -5074,7 +4854,7 @@ rounded110:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial111
+	JNE partial100
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -5083,7 +4863,7 @@ rounded110:
 	VZEROUPPER
 	RET
 
-partial111:
+partial100:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -5110,14 +4890,6 @@ rows1of12:
 	VMOVDQU32.Z 64(BX), K2, Z1
 	VPMULLD Z31, Z30, Z30
 	VPADDD Z30, Z1, Z1
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual112
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual112:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -5132,18 +4904,18 @@ noResidual112:
 	LEAQ (BX)(R8*1), R8
 	MOVQ tileInt8_panel(AX), BX
 
-run113:
+run101:
 	CMPQ BP, last-8(SP)
-	JEQ done116
+	JEQ done104
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next115
+	JEQ next103
 
-step114:
+step102:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -5154,16 +4926,16 @@ step114:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step114
+	JNE step102
 
-next115:
-	JMP run113
+next103:
+	JMP run101
 
-done116:
+done104:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes117
+	JNE codes105
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -5172,7 +4944,7 @@ done116:
 	VZEROUPPER
 	RET
 
-codes117:
+codes105:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -5194,7 +4966,7 @@ codes117:
 	VMULPS Z27, Z1, Z1
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone118
+	JEQ alone106
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -5223,16 +4995,16 @@ codes117:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z1, Z1
 	VFMADD213PS Z31, Z30, Z1
-	JMP rounded119
+	JMP rounded107
 
-alone118:
+alone106:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded119
+	JNE rounded107
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
 
-rounded119:
+rounded107:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VPBROADCASTB tileInt8_greatest(AX), Z28
@@ -5253,13 +5025,13 @@ rounded119:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial120
+	JNE partial108
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VZEROUPPER
 	RET
 
-partial120:
+partial108:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VZEROUPPER
@@ -5270,32 +5042,32 @@ TEXT ·tileInt8AVX512VNNIx12x16(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_rows(AX), CX
 	CMPQ CX, $12
-	JEQ rows12of121
+	JEQ rows12of109
 	CMPQ CX, $11
-	JEQ rows11of122
+	JEQ rows11of110
 	CMPQ CX, $10
-	JEQ rows10of123
+	JEQ rows10of111
 	CMPQ CX, $9
-	JEQ rows9of124
+	JEQ rows9of112
 	CMPQ CX, $8
-	JEQ rows8of125
+	JEQ rows8of113
 	CMPQ CX, $7
-	JEQ rows7of126
+	JEQ rows7of114
 	CMPQ CX, $6
-	JEQ rows6of127
+	JEQ rows6of115
 	CMPQ CX, $5
-	JEQ rows5of128
+	JEQ rows5of116
 	CMPQ CX, $4
-	JEQ rows4of129
+	JEQ rows4of117
 	CMPQ CX, $3
-	JEQ rows3of130
+	JEQ rows3of118
 	CMPQ CX, $2
-	JEQ rows2of131
+	JEQ rows2of119
 	CMPQ CX, $1
-	JEQ rows1of132
+	JEQ rows1of120
 	RET
 
-rows12of121:
+rows12of109:
 
 	// 12 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -5318,36 +5090,6 @@ rows12of121:
 	VMOVDQA64 Z0, Z9
 	VMOVDQA64 Z0, Z10
 	VMOVDQA64 Z0, Z11
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual133
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 72(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 80(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 88(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual133:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -5384,18 +5126,18 @@ noResidual133:
 	LEAQ (BX)(DX*1), DX
 	MOVQ tileInt8_panel(AX), BX
 
-run134:
+run121:
 	CMPQ BP, last-8(SP)
-	JEQ done137
+	JEQ done124
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next136
+	JEQ next123
 
-step135:
+step122:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -5425,16 +5167,16 @@ step135:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step135
+	JNE step122
 
-next136:
-	JMP run134
+next123:
+	JMP run121
 
-done137:
+done124:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes138
+	JNE codes125
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -5453,7 +5195,7 @@ done137:
 	VZEROUPPER
 	RET
 
-codes138:
+codes125:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -5491,7 +5233,7 @@ codes138:
 	VMULPS Z26, Z11, Z11
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone139
+	JEQ alone126
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -5621,11 +5363,11 @@ codes138:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z11, Z11
 	VFMADD213PS Z31, Z30, Z11
-	JMP rounded140
+	JMP rounded127
 
-alone139:
+alone126:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded140
+	JNE rounded127
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -5640,7 +5382,7 @@ alone139:
 	VMINPS Z28, Z10, Z10
 	VMINPS Z28, Z11, Z11
 
-rounded140:
+rounded127:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -5691,7 +5433,7 @@ rounded140:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial141
+	JNE partial128
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -5728,7 +5470,7 @@ rounded140:
 	VZEROUPPER
 	RET
 
-partial141:
+partial128:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -5765,7 +5507,7 @@ partial141:
 	VZEROUPPER
 	RET
 
-rows11of122:
+rows11of110:
 
 	// 11 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -5787,34 +5529,6 @@ rows11of122:
 	VMOVDQA64 Z0, Z8
 	VMOVDQA64 Z0, Z9
 	VMOVDQA64 Z0, Z10
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual142
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 72(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 80(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual142:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -5849,18 +5563,18 @@ noResidual142:
 	LEAQ (BX)(CX*1), CX
 	MOVQ tileInt8_panel(AX), BX
 
-run143:
+run129:
 	CMPQ BP, last-8(SP)
-	JEQ done146
+	JEQ done132
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next145
+	JEQ next131
 
-step144:
+step130:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -5888,16 +5602,16 @@ step144:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step144
+	JNE step130
 
-next145:
-	JMP run143
+next131:
+	JMP run129
 
-done146:
+done132:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes147
+	JNE codes133
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -5915,7 +5629,7 @@ done146:
 	VZEROUPPER
 	RET
 
-codes147:
+codes133:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -5951,7 +5665,7 @@ codes147:
 	VMULPS Z26, Z10, Z10
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone148
+	JEQ alone134
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -6071,11 +5785,11 @@ codes147:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z10, Z10
 	VFMADD213PS Z31, Z30, Z10
-	JMP rounded149
+	JMP rounded135
 
-alone148:
+alone134:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded149
+	JNE rounded135
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -6089,7 +5803,7 @@ alone148:
 	VMINPS Z28, Z9, Z9
 	VMINPS Z28, Z10, Z10
 
-rounded149:
+rounded135:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -6139,7 +5853,7 @@ rounded149:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial150
+	JNE partial136
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -6173,7 +5887,7 @@ rounded149:
 	VZEROUPPER
 	RET
 
-partial150:
+partial136:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -6207,7 +5921,7 @@ partial150:
 	VZEROUPPER
 	RET
 
-rows10of123:
+rows10of111:
 
 	// 10 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -6228,32 +5942,6 @@ rows10of123:
 	VMOVDQA64 Z0, Z7
 	VMOVDQA64 Z0, Z8
 	VMOVDQA64 Z0, Z9
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual151
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 72(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual151:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -6286,18 +5974,18 @@ noResidual151:
 	LEAQ (BX)(DI*1), DI
 	MOVQ tileInt8_panel(AX), BX
 
-run152:
+run137:
 	CMPQ BP, last-8(SP)
-	JEQ done155
+	JEQ done140
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next154
+	JEQ next139
 
-step153:
+step138:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -6323,16 +6011,16 @@ step153:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step153
+	JNE step138
 
-next154:
-	JMP run152
+next139:
+	JMP run137
 
-done155:
+done140:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes156
+	JNE codes141
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -6349,7 +6037,7 @@ done155:
 	VZEROUPPER
 	RET
 
-codes156:
+codes141:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -6383,7 +6071,7 @@ codes156:
 	VMULPS Z26, Z9, Z9
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone157
+	JEQ alone142
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -6493,11 +6181,11 @@ codes156:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z9, Z9
 	VFMADD213PS Z31, Z30, Z9
-	JMP rounded158
+	JMP rounded143
 
-alone157:
+alone142:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded158
+	JNE rounded143
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -6510,7 +6198,7 @@ alone157:
 	VMINPS Z28, Z8, Z8
 	VMINPS Z28, Z9, Z9
 
-rounded158:
+rounded143:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -6557,7 +6245,7 @@ rounded158:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial159
+	JNE partial144
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -6588,7 +6276,7 @@ rounded158:
 	VZEROUPPER
 	RET
 
-partial159:
+partial144:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -6619,7 +6307,7 @@ partial159:
 	VZEROUPPER
 	RET
 
-rows9of124:
+rows9of112:
 
 	// 9 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -6639,30 +6327,6 @@ rows9of124:
 	VMOVDQA64 Z0, Z6
 	VMOVDQA64 Z0, Z7
 	VMOVDQA64 Z0, Z8
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual160
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual160:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -6693,18 +6357,18 @@ noResidual160:
 	LEAQ (BX)(SI*1), SI
 	MOVQ tileInt8_panel(AX), BX
 
-run161:
+run145:
 	CMPQ BP, last-8(SP)
-	JEQ done164
+	JEQ done148
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next163
+	JEQ next147
 
-step162:
+step146:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -6728,16 +6392,16 @@ step162:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step162
+	JNE step146
 
-next163:
-	JMP run161
+next147:
+	JMP run145
 
-done164:
+done148:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes165
+	JNE codes149
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -6753,7 +6417,7 @@ done164:
 	VZEROUPPER
 	RET
 
-codes165:
+codes149:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -6783,6 +6447,679 @@ codes165:
 	VMULPS Z26, Z6, Z6
 	VMULPS Z26, Z7, Z7
 	VMULPS Z26, Z8, Z8
+	MOVQ tileInt8_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone150
+	MOVQ tileInt8_residualStarts(AX), DX
+	MOVL $0x3f800000, CX
+	VPBROADCASTD CX, Z30
+	VPBROADCASTD tileInt8_low(AX), Z24
+	VPBROADCASTD tileInt8_high(AX), Z25
+	VPBROADCASTD tileInt8_ratio(AX), Z26
+	VPBROADCASTD tileInt8_residualFlip(AX), Z27
+	VPBROADCASTD tileInt8_residualZero(AX), Z28
+	VPBROADCASTD tileInt8_residualRatio(AX), Z29
+	MOVQ (DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z0, Z0
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z0, Z0
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z0, Z0
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z0, Z0
+	VFMADD213PS Z31, Z30, Z0
+	MOVQ 8(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z1, Z1
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z1, Z1
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z1, Z1
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z1, Z1
+	VFMADD213PS Z31, Z30, Z1
+	MOVQ 16(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z2, Z2
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z2, Z2
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z2, Z2
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z2, Z2
+	VFMADD213PS Z31, Z30, Z2
+	MOVQ 24(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z3, Z3
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z3, Z3
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z3, Z3
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z3, Z3
+	VFMADD213PS Z31, Z30, Z3
+	MOVQ 32(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z4, Z4
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z4, Z4
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z4, Z4
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z4, Z4
+	VFMADD213PS Z31, Z30, Z4
+	MOVQ 40(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z5, Z5
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z5, Z5
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z5, Z5
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z5, Z5
+	VFMADD213PS Z31, Z30, Z5
+	MOVQ 48(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z6, Z6
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z6, Z6
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z6, Z6
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z6, Z6
+	VFMADD213PS Z31, Z30, Z6
+	MOVQ 56(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z7, Z7
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z7, Z7
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z7, Z7
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z7, Z7
+	VFMADD213PS Z31, Z30, Z7
+	MOVQ 64(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z8, Z8
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z8, Z8
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z8, Z8
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z8, Z8
+	VFMADD213PS Z31, Z30, Z8
+	JMP rounded151
+
+alone150:
+	CMPB tileInt8_bounded(AX), $0
+	JNE rounded151
+	VPBROADCASTD tileInt8_high(AX), Z28
+	VMINPS Z28, Z0, Z0
+	VMINPS Z28, Z1, Z1
+	VMINPS Z28, Z2, Z2
+	VMINPS Z28, Z3, Z3
+	VMINPS Z28, Z4, Z4
+	VMINPS Z28, Z5, Z5
+	VMINPS Z28, Z6, Z6
+	VMINPS Z28, Z7, Z7
+	VMINPS Z28, Z8, Z8
+
+rounded151:
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VCVTPS2DQ Z8, Z8
+	VPBROADCASTB tileInt8_greatest(AX), Z28
+	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
+	VPBROADCASTB tileInt8_least(AX), Z30
+	VPBROADCASTB tileInt8_shift(AX), Z31
+
+	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
+	VMOVDQU32 transpose4x4<>(SB), Z26
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z29, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z29, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPMAXUB Z30, Z0, Z0
+	VPMINUB Z28, Z0, Z0
+	VPXORD Z31, Z0, Z0
+	VPERMD Z0, Z26, Z0
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z29, Z4, Z4
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z29, Z6, Z6
+	VPACKUSWB Z6, Z4, Z4
+	VPMAXUB Z30, Z4, Z4
+	VPMINUB Z28, Z4, Z4
+	VPXORD Z31, Z4, Z4
+	VPERMD Z4, Z26, Z4
+	VPACKSSDW Z8, Z8, Z8
+	VPADDSW Z29, Z8, Z8
+	VPACKUSWB Z8, Z8, Z8
+	VPMAXUB Z30, Z8, Z8
+	VPMINUB Z28, Z8, Z8
+	VPXORD Z31, Z8, Z8
+	VPERMD Z8, Z26, Z8
+	MOVQ tileInt8_outStarts(AX), DX
+	MOVL tileInt8_mask(AX), CX
+	KMOVD CX, K1
+	CMPL CX, $0xffff
+	JNE partial152
+	MOVQ (DX), SI
+	VMOVDQU8 X0, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 X4, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z4, X5
+	MOVQ 40(DX), SI
+	VMOVDQU8 X5, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z4, X6
+	MOVQ 48(DX), SI
+	VMOVDQU8 X6, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z4, X7
+	MOVQ 56(DX), SI
+	VMOVDQU8 X7, (BX)(SI*1)
+	MOVQ 64(DX), SI
+	VMOVDQU8 X8, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+partial152:
+	MOVQ (DX), SI
+	VMOVDQU8 X0, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, K1, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 X4, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z4, X5
+	MOVQ 40(DX), SI
+	VMOVDQU8 X5, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z4, X6
+	MOVQ 48(DX), SI
+	VMOVDQU8 X6, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z4, X7
+	MOVQ 56(DX), SI
+	VMOVDQU8 X7, K1, (BX)(SI*1)
+	MOVQ 64(DX), SI
+	VMOVDQU8 X8, K1, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+rows8of113:
+
+	// 8 rows: the sums begin with bias − zero point·Σ weights
+	MOVL tileInt8_mask(AX), CX
+	KMOVW CX, K1
+	MOVQ tileInt8_bias(AX), BX
+	MOVQ tileInt8_weightSums(AX), DX
+	VPBROADCASTD tileInt8_correction(AX), Z31
+	VMOVDQU32.Z (DX), K1, Z30
+	VMOVDQU32.Z (BX), K1, Z0
+	VPMULLD Z31, Z30, Z30
+	VPADDD Z30, Z0, Z0
+	VMOVDQA64 Z0, Z1
+	VMOVDQA64 Z0, Z2
+	VMOVDQA64 Z0, Z3
+	VMOVDQA64 Z0, Z4
+	VMOVDQA64 Z0, Z5
+	VMOVDQA64 Z0, Z6
+	VMOVDQA64 Z0, Z7
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_runLength(AX), CX
+	MOVQ CX, length-16(SP)
+	MOVQ tileInt8_runStarts(AX), BP
+	MOVQ tileInt8_runStarts+8(AX), CX
+	LEAQ (BP)(CX*8), CX
+	MOVQ CX, last-8(SP)
+	MOVQ tileInt8_rowStarts(AX), AX
+	MOVQ (AX), R8
+	MOVQ 8(AX), R9
+	MOVQ 16(AX), R10
+	MOVQ 24(AX), R11
+	MOVQ 32(AX), R12
+	MOVQ 40(AX), R13
+	MOVQ 48(AX), R14
+	MOVQ 56(AX), R15
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_a(AX), BX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	MOVQ tileInt8_panel(AX), BX
+
+run153:
+	CMPQ BP, last-8(SP)
+	JEQ done156
+	MOVQ (BP), AX
+	ADDQ length-16(SP), AX
+	MOVQ AX, end-24(SP)
+	MOVQ (BP), AX
+	ADDQ $8, BP
+	CMPQ AX, end-24(SP)
+	JEQ next155
+
+step154:
+	VMOVDQU64 (BX), Z24
+	PREFETCHT0 8192(BX)
+	VPBROADCASTD (R8)(AX*1), Z26
+	VPDPBUSD Z24, Z26, Z0
+	VPBROADCASTD (R9)(AX*1), Z27
+	VPDPBUSD Z24, Z27, Z1
+	VPBROADCASTD (R10)(AX*1), Z28
+	VPDPBUSD Z24, Z28, Z2
+	VPBROADCASTD (R11)(AX*1), Z29
+	VPDPBUSD Z24, Z29, Z3
+	VPBROADCASTD (R12)(AX*1), Z30
+	VPDPBUSD Z24, Z30, Z4
+	VPBROADCASTD (R13)(AX*1), Z26
+	VPDPBUSD Z24, Z26, Z5
+	VPBROADCASTD (R14)(AX*1), Z27
+	VPDPBUSD Z24, Z27, Z6
+	VPBROADCASTD (R15)(AX*1), Z28
+	VPDPBUSD Z24, Z28, Z7
+	ADDQ $128, BX
+	ADDQ $4, AX
+	CMPQ AX, end-24(SP)
+	JNE step154
+
+next155:
+	JMP run153
+
+done156:
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_out(AX), BX
+	TESTQ BX, BX
+	JNE codes157
+
+	// sums as they are, 32 a row
+	MOVQ tileInt8_acc(AX), BX
+	VMOVDQU32 Z0, (BX)
+	VMOVDQU32 Z1, 128(BX)
+	VMOVDQU32 Z2, 256(BX)
+	VMOVDQU32 Z3, 384(BX)
+	VMOVDQU32 Z4, 512(BX)
+	VMOVDQU32 Z5, 640(BX)
+	VMOVDQU32 Z6, 768(BX)
+	VMOVDQU32 Z7, 896(BX)
+	VZEROUPPER
+	RET
+
+codes157:
+
+	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
+	MOVQ tileInt8_multiplier(AX), DX
+	MOVL $0x7f7fffff, CX
+	VPBROADCASTD CX, Z28
+	MOVL $0xff7fffff, CX
+	VPBROADCASTD CX, Z29
+	VMOVUPS.Z (DX), K1, Z26
+	VCMPPS $7, Z26, Z26, K3
+	VMINPS.Z Z28, Z26, K3, Z26
+	VMAXPS Z29, Z26, Z26
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z26, Z0, Z0
+	VMULPS Z26, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VMULPS Z26, Z3, Z3
+	VMULPS Z26, Z4, Z4
+	VMULPS Z26, Z5, Z5
+	VMULPS Z26, Z6, Z6
+	VMULPS Z26, Z7, Z7
+	MOVQ tileInt8_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone158
+	MOVQ tileInt8_residualStarts(AX), DX
+	MOVL $0x3f800000, CX
+	VPBROADCASTD CX, Z30
+	VPBROADCASTD tileInt8_low(AX), Z24
+	VPBROADCASTD tileInt8_high(AX), Z25
+	VPBROADCASTD tileInt8_ratio(AX), Z26
+	VPBROADCASTD tileInt8_residualFlip(AX), Z27
+	VPBROADCASTD tileInt8_residualZero(AX), Z28
+	VPBROADCASTD tileInt8_residualRatio(AX), Z29
+	MOVQ (DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z0, Z0
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z0, Z0
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z0, Z0
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z0, Z0
+	VFMADD213PS Z31, Z30, Z0
+	MOVQ 8(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z1, Z1
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z1, Z1
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z1, Z1
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z1, Z1
+	VFMADD213PS Z31, Z30, Z1
+	MOVQ 16(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z2, Z2
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z2, Z2
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z2, Z2
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z2, Z2
+	VFMADD213PS Z31, Z30, Z2
+	MOVQ 24(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z3, Z3
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z3, Z3
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z3, Z3
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z3, Z3
+	VFMADD213PS Z31, Z30, Z3
+	MOVQ 32(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z4, Z4
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z4, Z4
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z4, Z4
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z4, Z4
+	VFMADD213PS Z31, Z30, Z4
+	MOVQ 40(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z5, Z5
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z5, Z5
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z5, Z5
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z5, Z5
+	VFMADD213PS Z31, Z30, Z5
+	MOVQ 48(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z6, Z6
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z6, Z6
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z6, Z6
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z6, Z6
+	VFMADD213PS Z31, Z30, Z6
+	MOVQ 56(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z7, Z7
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z7, Z7
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z7, Z7
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z7, Z7
+	VFMADD213PS Z31, Z30, Z7
+	JMP rounded159
+
+alone158:
+	CMPB tileInt8_bounded(AX), $0
+	JNE rounded159
+	VPBROADCASTD tileInt8_high(AX), Z28
+	VMINPS Z28, Z0, Z0
+	VMINPS Z28, Z1, Z1
+	VMINPS Z28, Z2, Z2
+	VMINPS Z28, Z3, Z3
+	VMINPS Z28, Z4, Z4
+	VMINPS Z28, Z5, Z5
+	VMINPS Z28, Z6, Z6
+	VMINPS Z28, Z7, Z7
+
+rounded159:
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VPBROADCASTB tileInt8_greatest(AX), Z28
+	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
+	VPBROADCASTB tileInt8_least(AX), Z30
+	VPBROADCASTB tileInt8_shift(AX), Z31
+
+	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
+	VMOVDQU32 transpose4x4<>(SB), Z26
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z29, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z29, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPMAXUB Z30, Z0, Z0
+	VPMINUB Z28, Z0, Z0
+	VPXORD Z31, Z0, Z0
+	VPERMD Z0, Z26, Z0
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z29, Z4, Z4
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z29, Z6, Z6
+	VPACKUSWB Z6, Z4, Z4
+	VPMAXUB Z30, Z4, Z4
+	VPMINUB Z28, Z4, Z4
+	VPXORD Z31, Z4, Z4
+	VPERMD Z4, Z26, Z4
+	MOVQ tileInt8_outStarts(AX), DX
+	MOVL tileInt8_mask(AX), CX
+	KMOVD CX, K1
+	CMPL CX, $0xffff
+	JNE partial160
+	MOVQ (DX), SI
+	VMOVDQU8 X0, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 X4, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z4, X5
+	MOVQ 40(DX), SI
+	VMOVDQU8 X5, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z4, X6
+	MOVQ 48(DX), SI
+	VMOVDQU8 X6, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z4, X7
+	MOVQ 56(DX), SI
+	VMOVDQU8 X7, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+partial160:
+	MOVQ (DX), SI
+	VMOVDQU8 X0, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, K1, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 X4, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z4, X5
+	MOVQ 40(DX), SI
+	VMOVDQU8 X5, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z4, X6
+	MOVQ 48(DX), SI
+	VMOVDQU8 X6, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z4, X7
+	MOVQ 56(DX), SI
+	VMOVDQU8 X7, K1, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+rows7of114:
+
+	// 7 rows: the sums begin with bias − zero point·Σ weights
+	MOVL tileInt8_mask(AX), CX
+	KMOVW CX, K1
+	MOVQ tileInt8_bias(AX), BX
+	MOVQ tileInt8_weightSums(AX), DX
+	VPBROADCASTD tileInt8_correction(AX), Z31
+	VMOVDQU32.Z (DX), K1, Z30
+	VMOVDQU32.Z (BX), K1, Z0
+	VPMULLD Z31, Z30, Z30
+	VPADDD Z30, Z0, Z0
+	VMOVDQA64 Z0, Z1
+	VMOVDQA64 Z0, Z2
+	VMOVDQA64 Z0, Z3
+	VMOVDQA64 Z0, Z4
+	VMOVDQA64 Z0, Z5
+	VMOVDQA64 Z0, Z6
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_runLength(AX), CX
+	MOVQ CX, length-16(SP)
+	MOVQ tileInt8_runStarts(AX), BP
+	MOVQ tileInt8_runStarts+8(AX), CX
+	LEAQ (BP)(CX*8), CX
+	MOVQ CX, last-8(SP)
+	MOVQ tileInt8_rowStarts(AX), AX
+	MOVQ (AX), R8
+	MOVQ 8(AX), R9
+	MOVQ 16(AX), R10
+	MOVQ 24(AX), R11
+	MOVQ 32(AX), R12
+	MOVQ 40(AX), R13
+	MOVQ 48(AX), R14
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_a(AX), BX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	MOVQ tileInt8_panel(AX), BX
+
+run161:
+	CMPQ BP, last-8(SP)
+	JEQ done164
+	MOVQ (BP), AX
+	ADDQ length-16(SP), AX
+	MOVQ AX, end-24(SP)
+	MOVQ (BP), AX
+	ADDQ $8, BP
+	CMPQ AX, end-24(SP)
+	JEQ next163
+
+step162:
+	VMOVDQU64 (BX), Z24
+	PREFETCHT0 8192(BX)
+	VPBROADCASTD (R8)(AX*1), Z26
+	VPDPBUSD Z24, Z26, Z0
+	VPBROADCASTD (R9)(AX*1), Z27
+	VPDPBUSD Z24, Z27, Z1
+	VPBROADCASTD (R10)(AX*1), Z28
+	VPDPBUSD Z24, Z28, Z2
+	VPBROADCASTD (R11)(AX*1), Z29
+	VPDPBUSD Z24, Z29, Z3
+	VPBROADCASTD (R12)(AX*1), Z30
+	VPDPBUSD Z24, Z30, Z4
+	VPBROADCASTD (R13)(AX*1), Z26
+	VPDPBUSD Z24, Z26, Z5
+	VPBROADCASTD (R14)(AX*1), Z27
+	VPDPBUSD Z24, Z27, Z6
+	ADDQ $128, BX
+	ADDQ $4, AX
+	CMPQ AX, end-24(SP)
+	JNE step162
+
+next163:
+	JMP run161
+
+done164:
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_out(AX), BX
+	TESTQ BX, BX
+	JNE codes165
+
+	// sums as they are, 32 a row
+	MOVQ tileInt8_acc(AX), BX
+	VMOVDQU32 Z0, (BX)
+	VMOVDQU32 Z1, 128(BX)
+	VMOVDQU32 Z2, 256(BX)
+	VMOVDQU32 Z3, 384(BX)
+	VMOVDQU32 Z4, 512(BX)
+	VMOVDQU32 Z5, 640(BX)
+	VMOVDQU32 Z6, 768(BX)
+	VZEROUPPER
+	RET
+
+codes165:
+
+	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
+	MOVQ tileInt8_multiplier(AX), DX
+	MOVL $0x7f7fffff, CX
+	VPBROADCASTD CX, Z28
+	MOVL $0xff7fffff, CX
+	VPBROADCASTD CX, Z29
+	VMOVUPS.Z (DX), K1, Z26
+	VCMPPS $7, Z26, Z26, K3
+	VMINPS.Z Z28, Z26, K3, Z26
+	VMAXPS Z29, Z26, Z26
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z26, Z0, Z0
+	VMULPS Z26, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VMULPS Z26, Z3, Z3
+	VMULPS Z26, Z4, Z4
+	VMULPS Z26, Z5, Z5
+	VMULPS Z26, Z6, Z6
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
 	JEQ alone166
@@ -6865,26 +7202,6 @@ codes165:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z6, Z6
 	VFMADD213PS Z31, Z30, Z6
-	MOVQ 56(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z7, Z7
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z7, Z7
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z7, Z7
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z7, Z7
-	VFMADD213PS Z31, Z30, Z7
-	MOVQ 64(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z8, Z8
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z8, Z8
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z8, Z8
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z8, Z8
-	VFMADD213PS Z31, Z30, Z8
 	JMP rounded167
 
 alone166:
@@ -6898,703 +7215,8 @@ alone166:
 	VMINPS Z28, Z4, Z4
 	VMINPS Z28, Z5, Z5
 	VMINPS Z28, Z6, Z6
-	VMINPS Z28, Z7, Z7
-	VMINPS Z28, Z8, Z8
 
 rounded167:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VCVTPS2DQ Z8, Z8
-	VPBROADCASTB tileInt8_greatest(AX), Z28
-	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
-	VPBROADCASTB tileInt8_least(AX), Z30
-	VPBROADCASTB tileInt8_shift(AX), Z31
-
-	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW Z29, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW Z29, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB Z30, Z0, Z0
-	VPMINUB Z28, Z0, Z0
-	VPXORD Z31, Z0, Z0
-	VPERMD Z0, Z26, Z0
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW Z29, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW Z29, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB Z30, Z4, Z4
-	VPMINUB Z28, Z4, Z4
-	VPXORD Z31, Z4, Z4
-	VPERMD Z4, Z26, Z4
-	VPACKSSDW Z8, Z8, Z8
-	VPADDSW Z29, Z8, Z8
-	VPACKUSWB Z8, Z8, Z8
-	VPMAXUB Z30, Z8, Z8
-	VPMINUB Z28, Z8, Z8
-	VPXORD Z31, Z8, Z8
-	VPERMD Z8, Z26, Z8
-	MOVQ tileInt8_outStarts(AX), DX
-	MOVL tileInt8_mask(AX), CX
-	KMOVD CX, K1
-	CMPL CX, $0xffff
-	JNE partial168
-	MOVQ (DX), SI
-	VMOVDQU8 X0, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z0, X1
-	MOVQ 8(DX), SI
-	VMOVDQU8 X1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z0, X2
-	MOVQ 16(DX), SI
-	VMOVDQU8 X2, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z0, X3
-	MOVQ 24(DX), SI
-	VMOVDQU8 X3, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 X4, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z4, X5
-	MOVQ 40(DX), SI
-	VMOVDQU8 X5, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z4, X6
-	MOVQ 48(DX), SI
-	VMOVDQU8 X6, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z4, X7
-	MOVQ 56(DX), SI
-	VMOVDQU8 X7, (BX)(SI*1)
-	MOVQ 64(DX), SI
-	VMOVDQU8 X8, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-partial168:
-	MOVQ (DX), SI
-	VMOVDQU8 X0, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z0, X1
-	MOVQ 8(DX), SI
-	VMOVDQU8 X1, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z0, X2
-	MOVQ 16(DX), SI
-	VMOVDQU8 X2, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z0, X3
-	MOVQ 24(DX), SI
-	VMOVDQU8 X3, K1, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 X4, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z4, X5
-	MOVQ 40(DX), SI
-	VMOVDQU8 X5, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z4, X6
-	MOVQ 48(DX), SI
-	VMOVDQU8 X6, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z4, X7
-	MOVQ 56(DX), SI
-	VMOVDQU8 X7, K1, (BX)(SI*1)
-	MOVQ 64(DX), SI
-	VMOVDQU8 X8, K1, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-rows8of125:
-
-	// 8 rows: the sums begin with bias − zero point·Σ weights
-	MOVL tileInt8_mask(AX), CX
-	KMOVW CX, K1
-	MOVQ tileInt8_bias(AX), BX
-	MOVQ tileInt8_weightSums(AX), DX
-	VPBROADCASTD tileInt8_correction(AX), Z31
-	VMOVDQU32.Z (DX), K1, Z30
-	VMOVDQU32.Z (BX), K1, Z0
-	VPMULLD Z31, Z30, Z30
-	VPADDD Z30, Z0, Z0
-	VMOVDQA64 Z0, Z1
-	VMOVDQA64 Z0, Z2
-	VMOVDQA64 Z0, Z3
-	VMOVDQA64 Z0, Z4
-	VMOVDQA64 Z0, Z5
-	VMOVDQA64 Z0, Z6
-	VMOVDQA64 Z0, Z7
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual169
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual169:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_runLength(AX), CX
-	MOVQ CX, length-16(SP)
-	MOVQ tileInt8_runStarts(AX), BP
-	MOVQ tileInt8_runStarts+8(AX), CX
-	LEAQ (BP)(CX*8), CX
-	MOVQ CX, last-8(SP)
-	MOVQ tileInt8_rowStarts(AX), AX
-	MOVQ (AX), R8
-	MOVQ 8(AX), R9
-	MOVQ 16(AX), R10
-	MOVQ 24(AX), R11
-	MOVQ 32(AX), R12
-	MOVQ 40(AX), R13
-	MOVQ 48(AX), R14
-	MOVQ 56(AX), R15
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_a(AX), BX
-	LEAQ (BX)(R8*1), R8
-	LEAQ (BX)(R9*1), R9
-	LEAQ (BX)(R10*1), R10
-	LEAQ (BX)(R11*1), R11
-	LEAQ (BX)(R12*1), R12
-	LEAQ (BX)(R13*1), R13
-	LEAQ (BX)(R14*1), R14
-	LEAQ (BX)(R15*1), R15
-	MOVQ tileInt8_panel(AX), BX
-
-run170:
-	CMPQ BP, last-8(SP)
-	JEQ done173
-	MOVQ (BP), AX
-	ADDQ length-16(SP), AX
-	MOVQ AX, end-24(SP)
-	MOVQ (BP), AX
-	ADDQ $8, BP
-	CMPQ AX, end-24(SP)
-	JEQ next172
-
-step171:
-	VMOVDQU64 (BX), Z24
-	PREFETCHT0 8192(BX)
-	VPBROADCASTD (R8)(AX*1), Z26
-	VPDPBUSD Z24, Z26, Z0
-	VPBROADCASTD (R9)(AX*1), Z27
-	VPDPBUSD Z24, Z27, Z1
-	VPBROADCASTD (R10)(AX*1), Z28
-	VPDPBUSD Z24, Z28, Z2
-	VPBROADCASTD (R11)(AX*1), Z29
-	VPDPBUSD Z24, Z29, Z3
-	VPBROADCASTD (R12)(AX*1), Z30
-	VPDPBUSD Z24, Z30, Z4
-	VPBROADCASTD (R13)(AX*1), Z26
-	VPDPBUSD Z24, Z26, Z5
-	VPBROADCASTD (R14)(AX*1), Z27
-	VPDPBUSD Z24, Z27, Z6
-	VPBROADCASTD (R15)(AX*1), Z28
-	VPDPBUSD Z24, Z28, Z7
-	ADDQ $128, BX
-	ADDQ $4, AX
-	CMPQ AX, end-24(SP)
-	JNE step171
-
-next172:
-	JMP run170
-
-done173:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_out(AX), BX
-	TESTQ BX, BX
-	JNE codes174
-
-	// sums as they are, 32 a row
-	MOVQ tileInt8_acc(AX), BX
-	VMOVDQU32 Z0, (BX)
-	VMOVDQU32 Z1, 128(BX)
-	VMOVDQU32 Z2, 256(BX)
-	VMOVDQU32 Z3, 384(BX)
-	VMOVDQU32 Z4, 512(BX)
-	VMOVDQU32 Z5, 640(BX)
-	VMOVDQU32 Z6, 768(BX)
-	VMOVDQU32 Z7, 896(BX)
-	VZEROUPPER
-	RET
-
-codes174:
-
-	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
-	MOVQ tileInt8_multiplier(AX), DX
-	MOVL $0x7f7fffff, CX
-	VPBROADCASTD CX, Z28
-	MOVL $0xff7fffff, CX
-	VPBROADCASTD CX, Z29
-	VMOVUPS.Z (DX), K1, Z26
-	VCMPPS $7, Z26, Z26, K3
-	VMINPS.Z Z28, Z26, K3, Z26
-	VMAXPS Z29, Z26, Z26
-	VCVTDQ2PS Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS Z26, Z0, Z0
-	VMULPS Z26, Z1, Z1
-	VMULPS Z26, Z2, Z2
-	VMULPS Z26, Z3, Z3
-	VMULPS Z26, Z4, Z4
-	VMULPS Z26, Z5, Z5
-	VMULPS Z26, Z6, Z6
-	VMULPS Z26, Z7, Z7
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ alone175
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVL $0x3f800000, CX
-	VPBROADCASTD CX, Z30
-	VPBROADCASTD tileInt8_low(AX), Z24
-	VPBROADCASTD tileInt8_high(AX), Z25
-	VPBROADCASTD tileInt8_ratio(AX), Z26
-	VPBROADCASTD tileInt8_residualFlip(AX), Z27
-	VPBROADCASTD tileInt8_residualZero(AX), Z28
-	VPBROADCASTD tileInt8_residualRatio(AX), Z29
-	MOVQ (DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z0, Z0
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z0, Z0
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z0, Z0
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z0, Z0
-	VFMADD213PS Z31, Z30, Z0
-	MOVQ 8(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z1, Z1
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z1, Z1
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z1, Z1
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z1, Z1
-	VFMADD213PS Z31, Z30, Z1
-	MOVQ 16(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z2, Z2
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z2, Z2
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z2, Z2
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z2, Z2
-	VFMADD213PS Z31, Z30, Z2
-	MOVQ 24(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z3, Z3
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z3, Z3
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z3, Z3
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z3, Z3
-	VFMADD213PS Z31, Z30, Z3
-	MOVQ 32(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z4, Z4
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z4, Z4
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z4, Z4
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z4, Z4
-	VFMADD213PS Z31, Z30, Z4
-	MOVQ 40(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z5, Z5
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z5, Z5
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z5, Z5
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z5, Z5
-	VFMADD213PS Z31, Z30, Z5
-	MOVQ 48(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z6, Z6
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z6, Z6
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z6, Z6
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z6, Z6
-	VFMADD213PS Z31, Z30, Z6
-	MOVQ 56(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z7, Z7
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z7, Z7
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z7, Z7
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z7, Z7
-	VFMADD213PS Z31, Z30, Z7
-	JMP rounded176
-
-alone175:
-	CMPB tileInt8_bounded(AX), $0
-	JNE rounded176
-	VPBROADCASTD tileInt8_high(AX), Z28
-	VMINPS Z28, Z0, Z0
-	VMINPS Z28, Z1, Z1
-	VMINPS Z28, Z2, Z2
-	VMINPS Z28, Z3, Z3
-	VMINPS Z28, Z4, Z4
-	VMINPS Z28, Z5, Z5
-	VMINPS Z28, Z6, Z6
-	VMINPS Z28, Z7, Z7
-
-rounded176:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPBROADCASTB tileInt8_greatest(AX), Z28
-	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
-	VPBROADCASTB tileInt8_least(AX), Z30
-	VPBROADCASTB tileInt8_shift(AX), Z31
-
-	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW Z29, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW Z29, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB Z30, Z0, Z0
-	VPMINUB Z28, Z0, Z0
-	VPXORD Z31, Z0, Z0
-	VPERMD Z0, Z26, Z0
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW Z29, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW Z29, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB Z30, Z4, Z4
-	VPMINUB Z28, Z4, Z4
-	VPXORD Z31, Z4, Z4
-	VPERMD Z4, Z26, Z4
-	MOVQ tileInt8_outStarts(AX), DX
-	MOVL tileInt8_mask(AX), CX
-	KMOVD CX, K1
-	CMPL CX, $0xffff
-	JNE partial177
-	MOVQ (DX), SI
-	VMOVDQU8 X0, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z0, X1
-	MOVQ 8(DX), SI
-	VMOVDQU8 X1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z0, X2
-	MOVQ 16(DX), SI
-	VMOVDQU8 X2, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z0, X3
-	MOVQ 24(DX), SI
-	VMOVDQU8 X3, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 X4, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z4, X5
-	MOVQ 40(DX), SI
-	VMOVDQU8 X5, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z4, X6
-	MOVQ 48(DX), SI
-	VMOVDQU8 X6, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z4, X7
-	MOVQ 56(DX), SI
-	VMOVDQU8 X7, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-partial177:
-	MOVQ (DX), SI
-	VMOVDQU8 X0, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z0, X1
-	MOVQ 8(DX), SI
-	VMOVDQU8 X1, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z0, X2
-	MOVQ 16(DX), SI
-	VMOVDQU8 X2, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z0, X3
-	MOVQ 24(DX), SI
-	VMOVDQU8 X3, K1, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 X4, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z4, X5
-	MOVQ 40(DX), SI
-	VMOVDQU8 X5, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z4, X6
-	MOVQ 48(DX), SI
-	VMOVDQU8 X6, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z4, X7
-	MOVQ 56(DX), SI
-	VMOVDQU8 X7, K1, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-rows7of126:
-
-	// 7 rows: the sums begin with bias − zero point·Σ weights
-	MOVL tileInt8_mask(AX), CX
-	KMOVW CX, K1
-	MOVQ tileInt8_bias(AX), BX
-	MOVQ tileInt8_weightSums(AX), DX
-	VPBROADCASTD tileInt8_correction(AX), Z31
-	VMOVDQU32.Z (DX), K1, Z30
-	VMOVDQU32.Z (BX), K1, Z0
-	VPMULLD Z31, Z30, Z30
-	VPADDD Z30, Z0, Z0
-	VMOVDQA64 Z0, Z1
-	VMOVDQA64 Z0, Z2
-	VMOVDQA64 Z0, Z3
-	VMOVDQA64 Z0, Z4
-	VMOVDQA64 Z0, Z5
-	VMOVDQA64 Z0, Z6
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual178
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual178:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_runLength(AX), CX
-	MOVQ CX, length-16(SP)
-	MOVQ tileInt8_runStarts(AX), BP
-	MOVQ tileInt8_runStarts+8(AX), CX
-	LEAQ (BP)(CX*8), CX
-	MOVQ CX, last-8(SP)
-	MOVQ tileInt8_rowStarts(AX), AX
-	MOVQ (AX), R8
-	MOVQ 8(AX), R9
-	MOVQ 16(AX), R10
-	MOVQ 24(AX), R11
-	MOVQ 32(AX), R12
-	MOVQ 40(AX), R13
-	MOVQ 48(AX), R14
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_a(AX), BX
-	LEAQ (BX)(R8*1), R8
-	LEAQ (BX)(R9*1), R9
-	LEAQ (BX)(R10*1), R10
-	LEAQ (BX)(R11*1), R11
-	LEAQ (BX)(R12*1), R12
-	LEAQ (BX)(R13*1), R13
-	LEAQ (BX)(R14*1), R14
-	MOVQ tileInt8_panel(AX), BX
-
-run179:
-	CMPQ BP, last-8(SP)
-	JEQ done182
-	MOVQ (BP), AX
-	ADDQ length-16(SP), AX
-	MOVQ AX, end-24(SP)
-	MOVQ (BP), AX
-	ADDQ $8, BP
-	CMPQ AX, end-24(SP)
-	JEQ next181
-
-step180:
-	VMOVDQU64 (BX), Z24
-	PREFETCHT0 8192(BX)
-	VPBROADCASTD (R8)(AX*1), Z26
-	VPDPBUSD Z24, Z26, Z0
-	VPBROADCASTD (R9)(AX*1), Z27
-	VPDPBUSD Z24, Z27, Z1
-	VPBROADCASTD (R10)(AX*1), Z28
-	VPDPBUSD Z24, Z28, Z2
-	VPBROADCASTD (R11)(AX*1), Z29
-	VPDPBUSD Z24, Z29, Z3
-	VPBROADCASTD (R12)(AX*1), Z30
-	VPDPBUSD Z24, Z30, Z4
-	VPBROADCASTD (R13)(AX*1), Z26
-	VPDPBUSD Z24, Z26, Z5
-	VPBROADCASTD (R14)(AX*1), Z27
-	VPDPBUSD Z24, Z27, Z6
-	ADDQ $128, BX
-	ADDQ $4, AX
-	CMPQ AX, end-24(SP)
-	JNE step180
-
-next181:
-	JMP run179
-
-done182:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_out(AX), BX
-	TESTQ BX, BX
-	JNE codes183
-
-	// sums as they are, 32 a row
-	MOVQ tileInt8_acc(AX), BX
-	VMOVDQU32 Z0, (BX)
-	VMOVDQU32 Z1, 128(BX)
-	VMOVDQU32 Z2, 256(BX)
-	VMOVDQU32 Z3, 384(BX)
-	VMOVDQU32 Z4, 512(BX)
-	VMOVDQU32 Z5, 640(BX)
-	VMOVDQU32 Z6, 768(BX)
-	VZEROUPPER
-	RET
-
-codes183:
-
-	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
-	MOVQ tileInt8_multiplier(AX), DX
-	MOVL $0x7f7fffff, CX
-	VPBROADCASTD CX, Z28
-	MOVL $0xff7fffff, CX
-	VPBROADCASTD CX, Z29
-	VMOVUPS.Z (DX), K1, Z26
-	VCMPPS $7, Z26, Z26, K3
-	VMINPS.Z Z28, Z26, K3, Z26
-	VMAXPS Z29, Z26, Z26
-	VCVTDQ2PS Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS Z26, Z0, Z0
-	VMULPS Z26, Z1, Z1
-	VMULPS Z26, Z2, Z2
-	VMULPS Z26, Z3, Z3
-	VMULPS Z26, Z4, Z4
-	VMULPS Z26, Z5, Z5
-	VMULPS Z26, Z6, Z6
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ alone184
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVL $0x3f800000, CX
-	VPBROADCASTD CX, Z30
-	VPBROADCASTD tileInt8_low(AX), Z24
-	VPBROADCASTD tileInt8_high(AX), Z25
-	VPBROADCASTD tileInt8_ratio(AX), Z26
-	VPBROADCASTD tileInt8_residualFlip(AX), Z27
-	VPBROADCASTD tileInt8_residualZero(AX), Z28
-	VPBROADCASTD tileInt8_residualRatio(AX), Z29
-	MOVQ (DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z0, Z0
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z0, Z0
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z0, Z0
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z0, Z0
-	VFMADD213PS Z31, Z30, Z0
-	MOVQ 8(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z1, Z1
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z1, Z1
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z1, Z1
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z1, Z1
-	VFMADD213PS Z31, Z30, Z1
-	MOVQ 16(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z2, Z2
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z2, Z2
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z2, Z2
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z2, Z2
-	VFMADD213PS Z31, Z30, Z2
-	MOVQ 24(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z3, Z3
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z3, Z3
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z3, Z3
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z3, Z3
-	VFMADD213PS Z31, Z30, Z3
-	MOVQ 32(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z4, Z4
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z4, Z4
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z4, Z4
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z4, Z4
-	VFMADD213PS Z31, Z30, Z4
-	MOVQ 40(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z5, Z5
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z5, Z5
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z5, Z5
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z5, Z5
-	VFMADD213PS Z31, Z30, Z5
-	MOVQ 48(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z6, Z6
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z6, Z6
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z6, Z6
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z6, Z6
-	VFMADD213PS Z31, Z30, Z6
-	JMP rounded185
-
-alone184:
-	CMPB tileInt8_bounded(AX), $0
-	JNE rounded185
-	VPBROADCASTD tileInt8_high(AX), Z28
-	VMINPS Z28, Z0, Z0
-	VMINPS Z28, Z1, Z1
-	VMINPS Z28, Z2, Z2
-	VMINPS Z28, Z3, Z3
-	VMINPS Z28, Z4, Z4
-	VMINPS Z28, Z5, Z5
-	VMINPS Z28, Z6, Z6
-
-rounded185:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -7631,7 +7253,7 @@ rounded185:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial186
+	JNE partial168
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -7654,7 +7276,7 @@ rounded185:
 	VZEROUPPER
 	RET
 
-partial186:
+partial168:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -7677,7 +7299,7 @@ partial186:
 	VZEROUPPER
 	RET
 
-rows6of127:
+rows6of115:
 
 	// 6 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -7694,24 +7316,6 @@ rows6of127:
 	VMOVDQA64 Z0, Z3
 	VMOVDQA64 Z0, Z4
 	VMOVDQA64 Z0, Z5
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual187
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual187:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -7736,18 +7340,18 @@ noResidual187:
 	LEAQ (BX)(R13*1), R13
 	MOVQ tileInt8_panel(AX), BX
 
-run188:
+run169:
 	CMPQ BP, last-8(SP)
-	JEQ done191
+	JEQ done172
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next190
+	JEQ next171
 
-step189:
+step170:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -7765,16 +7369,16 @@ step189:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step189
+	JNE step170
 
-next190:
-	JMP run188
+next171:
+	JMP run169
 
-done191:
+done172:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes192
+	JNE codes173
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -7787,7 +7391,7 @@ done191:
 	VZEROUPPER
 	RET
 
-codes192:
+codes173:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -7813,7 +7417,7 @@ codes192:
 	VMULPS Z26, Z5, Z5
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone193
+	JEQ alone174
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -7883,11 +7487,11 @@ codes192:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z5, Z5
 	VFMADD213PS Z31, Z30, Z5
-	JMP rounded194
+	JMP rounded175
 
-alone193:
+alone174:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded194
+	JNE rounded175
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -7896,7 +7500,7 @@ alone193:
 	VMINPS Z28, Z4, Z4
 	VMINPS Z28, Z5, Z5
 
-rounded194:
+rounded175:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -7930,7 +7534,7 @@ rounded194:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial195
+	JNE partial176
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -7950,7 +7554,7 @@ rounded194:
 	VZEROUPPER
 	RET
 
-partial195:
+partial176:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -7970,7 +7574,7 @@ partial195:
 	VZEROUPPER
 	RET
 
-rows5of128:
+rows5of116:
 
 	// 5 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -7986,22 +7590,6 @@ rows5of128:
 	VMOVDQA64 Z0, Z2
 	VMOVDQA64 Z0, Z3
 	VMOVDQA64 Z0, Z4
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual196
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual196:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -8024,18 +7612,18 @@ noResidual196:
 	LEAQ (BX)(R12*1), R12
 	MOVQ tileInt8_panel(AX), BX
 
-run197:
+run177:
 	CMPQ BP, last-8(SP)
-	JEQ done200
+	JEQ done180
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next199
+	JEQ next179
 
-step198:
+step178:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -8051,16 +7639,16 @@ step198:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step198
+	JNE step178
 
-next199:
-	JMP run197
+next179:
+	JMP run177
 
-done200:
+done180:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes201
+	JNE codes181
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -8072,7 +7660,7 @@ done200:
 	VZEROUPPER
 	RET
 
-codes201:
+codes181:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -8096,7 +7684,7 @@ codes201:
 	VMULPS Z26, Z4, Z4
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone202
+	JEQ alone182
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -8156,11 +7744,11 @@ codes201:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z4, Z4
 	VFMADD213PS Z31, Z30, Z4
-	JMP rounded203
+	JMP rounded183
 
-alone202:
+alone182:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded203
+	JNE rounded183
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -8168,7 +7756,7 @@ alone202:
 	VMINPS Z28, Z3, Z3
 	VMINPS Z28, Z4, Z4
 
-rounded203:
+rounded183:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -8201,7 +7789,7 @@ rounded203:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial204
+	JNE partial184
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -8218,7 +7806,7 @@ rounded203:
 	VZEROUPPER
 	RET
 
-partial204:
+partial184:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -8235,7 +7823,7 @@ partial204:
 	VZEROUPPER
 	RET
 
-rows4of129:
+rows4of117:
 
 	// 4 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -8250,20 +7838,6 @@ rows4of129:
 	VMOVDQA64 Z0, Z1
 	VMOVDQA64 Z0, Z2
 	VMOVDQA64 Z0, Z3
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual205
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual205:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -8284,18 +7858,18 @@ noResidual205:
 	LEAQ (BX)(R11*1), R11
 	MOVQ tileInt8_panel(AX), BX
 
-run206:
+run185:
 	CMPQ BP, last-8(SP)
-	JEQ done209
+	JEQ done188
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next208
+	JEQ next187
 
-step207:
+step186:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -8309,16 +7883,16 @@ step207:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step207
+	JNE step186
 
-next208:
-	JMP run206
+next187:
+	JMP run185
 
-done209:
+done188:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes210
+	JNE codes189
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -8329,7 +7903,7 @@ done209:
 	VZEROUPPER
 	RET
 
-codes210:
+codes189:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -8351,7 +7925,7 @@ codes210:
 	VMULPS Z26, Z3, Z3
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone211
+	JEQ alone190
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -8401,18 +7975,18 @@ codes210:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z3, Z3
 	VFMADD213PS Z31, Z30, Z3
-	JMP rounded212
+	JMP rounded191
 
-alone211:
+alone190:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded212
+	JNE rounded191
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
 	VMINPS Z28, Z2, Z2
 	VMINPS Z28, Z3, Z3
 
-rounded212:
+rounded191:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -8437,7 +8011,7 @@ rounded212:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial213
+	JNE partial192
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -8452,7 +8026,7 @@ rounded212:
 	VZEROUPPER
 	RET
 
-partial213:
+partial192:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -8467,7 +8041,7 @@ partial213:
 	VZEROUPPER
 	RET
 
-rows3of130:
+rows3of118:
 
 	// 3 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -8481,18 +8055,6 @@ rows3of130:
 	VPADDD Z30, Z0, Z0
 	VMOVDQA64 Z0, Z1
 	VMOVDQA64 Z0, Z2
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual214
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual214:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -8511,18 +8073,18 @@ noResidual214:
 	LEAQ (BX)(R10*1), R10
 	MOVQ tileInt8_panel(AX), BX
 
-run215:
+run193:
 	CMPQ BP, last-8(SP)
-	JEQ done218
+	JEQ done196
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next217
+	JEQ next195
 
-step216:
+step194:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -8534,16 +8096,16 @@ step216:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step216
+	JNE step194
 
-next217:
-	JMP run215
+next195:
+	JMP run193
 
-done218:
+done196:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes219
+	JNE codes197
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -8553,7 +8115,7 @@ done218:
 	VZEROUPPER
 	RET
 
-codes219:
+codes197:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -8573,7 +8135,7 @@ codes219:
 	VMULPS Z26, Z2, Z2
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone220
+	JEQ alone198
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -8613,17 +8175,17 @@ codes219:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z2, Z2
 	VFMADD213PS Z31, Z30, Z2
-	JMP rounded221
+	JMP rounded199
 
-alone220:
+alone198:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded221
+	JNE rounded199
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
 	VMINPS Z28, Z2, Z2
 
-rounded221:
+rounded199:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -8647,7 +8209,7 @@ rounded221:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial222
+	JNE partial200
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -8659,7 +8221,7 @@ rounded221:
 	VZEROUPPER
 	RET
 
-partial222:
+partial200:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -8671,7 +8233,7 @@ partial222:
 	VZEROUPPER
 	RET
 
-rows2of131:
+rows2of119:
 
 	// 2 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -8684,16 +8246,6 @@ rows2of131:
 	VPMULLD Z31, Z30, Z30
 	VPADDD Z30, Z0, Z0
 	VMOVDQA64 Z0, Z1
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual223
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual223:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -8710,18 +8262,18 @@ noResidual223:
 	LEAQ (BX)(R9*1), R9
 	MOVQ tileInt8_panel(AX), BX
 
-run224:
+run201:
 	CMPQ BP, last-8(SP)
-	JEQ done227
+	JEQ done204
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next226
+	JEQ next203
 
-step225:
+step202:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -8731,16 +8283,16 @@ step225:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step225
+	JNE step202
 
-next226:
-	JMP run224
+next203:
+	JMP run201
 
-done227:
+done204:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes228
+	JNE codes205
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -8749,7 +8301,7 @@ done227:
 	VZEROUPPER
 	RET
 
-codes228:
+codes205:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -8767,7 +8319,7 @@ codes228:
 	VMULPS Z26, Z1, Z1
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone229
+	JEQ alone206
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -8797,16 +8349,16 @@ codes228:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z1, Z1
 	VFMADD213PS Z31, Z30, Z1
-	JMP rounded230
+	JMP rounded207
 
-alone229:
+alone206:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded230
+	JNE rounded207
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
 
-rounded230:
+rounded207:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VPBROADCASTB tileInt8_greatest(AX), Z28
@@ -8827,7 +8379,7 @@ rounded230:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial231
+	JNE partial208
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -8836,7 +8388,7 @@ rounded230:
 	VZEROUPPER
 	RET
 
-partial231:
+partial208:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -8845,7 +8397,7 @@ partial231:
 	VZEROUPPER
 	RET
 
-rows1of132:
+rows1of120:
 
 	// 1 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -8857,14 +8409,6 @@ rows1of132:
 	VMOVDQU32.Z (BX), K1, Z0
 	VPMULLD Z31, Z30, Z30
 	VPADDD Z30, Z0, Z0
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual232
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual232:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -8879,18 +8423,18 @@ noResidual232:
 	LEAQ (BX)(R8*1), R8
 	MOVQ tileInt8_panel(AX), BX
 
-run233:
+run209:
 	CMPQ BP, last-8(SP)
-	JEQ done236
+	JEQ done212
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next235
+	JEQ next211
 
-step234:
+step210:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -8898,16 +8442,16 @@ step234:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step234
+	JNE step210
 
-next235:
-	JMP run233
+next211:
+	JMP run209
 
-done236:
+done212:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes237
+	JNE codes213
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -8915,7 +8459,7 @@ done236:
 	VZEROUPPER
 	RET
 
-codes237:
+codes213:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -8931,7 +8475,7 @@ codes237:
 	VMULPS Z26, Z0, Z0
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone238
+	JEQ alone214
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -8951,15 +8495,15 @@ codes237:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z0, Z0
 	VFMADD213PS Z31, Z30, Z0
-	JMP rounded239
+	JMP rounded215
 
-alone238:
+alone214:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded239
+	JNE rounded215
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 
-rounded239:
+rounded215:
 	VCVTPS2DQ Z0, Z0
 	VPBROADCASTB tileInt8_greatest(AX), Z28
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
@@ -8979,13 +8523,13 @@ rounded239:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial240
+	JNE partial216
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VZEROUPPER
 	RET
 
-partial240:
+partial216:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VZEROUPPER
@@ -8996,20 +8540,20 @@ TEXT ·tileInt8AVXVNNIx6x16(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_rows(AX), CX
 	CMPQ CX, $6
-	JEQ rows6of241
+	JEQ rows6of217
 	CMPQ CX, $5
-	JEQ rows5of242
+	JEQ rows5of218
 	CMPQ CX, $4
-	JEQ rows4of243
+	JEQ rows4of219
 	CMPQ CX, $3
-	JEQ rows3of244
+	JEQ rows3of220
 	CMPQ CX, $2
-	JEQ rows2of245
+	JEQ rows2of221
 	CMPQ CX, $1
-	JEQ rows1of246
+	JEQ rows1of222
 	RET
 
-rows6of241:
+rows6of217:
 
 	// 6 rows
 	VPXOR Y0, Y0, Y0
@@ -9048,18 +8592,18 @@ rows6of241:
 	LEAQ (BX)(R13*1), R13
 	MOVQ tileInt8_panel(AX), BX
 
-run247:
+run223:
 	CMPQ BP, last-8(SP)
-	JEQ done250
+	JEQ done226
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next249
+	JEQ next225
 
-step248:
+step224:
 	VMOVDQU (BX), Y12
 	VMOVDQU 32(BX), Y13
 	VPBROADCASTD (R8)(AX*1), Y14
@@ -9083,12 +8627,12 @@ step248:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step248
+	JNE step224
 
-next249:
-	JMP run247
+next225:
+	JMP run223
 
-done250:
+done226:
 
 	// bias − zero point·Σ weights
 	MOVQ t+0(FP), AX
@@ -9113,7 +8657,7 @@ done250:
 	VPADDD Y12, Y11, Y11
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes251
+	JNE codes227
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -9132,7 +8676,7 @@ done250:
 	VZEROUPPER
 	RET
 
-codes251:
+codes227:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -9197,7 +8741,7 @@ codes251:
 	VMINPS Y12, Y11, Y11
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone252
+	JEQ alone228
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -9320,7 +8864,7 @@ codes251:
 	VMINPS Y12, Y10, Y10
 	VMINPS Y12, Y11, Y11
 
-alone252:
+alone228:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 	VCVTPS2DQ Y2, Y2
@@ -9382,7 +8926,7 @@ alone252:
 	VZEROUPPER
 	RET
 
-rows5of242:
+rows5of218:
 
 	// 5 rows
 	VPXOR Y0, Y0, Y0
@@ -9417,18 +8961,18 @@ rows5of242:
 	LEAQ (BX)(R12*1), R12
 	MOVQ tileInt8_panel(AX), BX
 
-run253:
+run229:
 	CMPQ BP, last-8(SP)
-	JEQ done256
+	JEQ done232
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next255
+	JEQ next231
 
-step254:
+step230:
 	VMOVDQU (BX), Y12
 	VMOVDQU 32(BX), Y13
 	VPBROADCASTD (R8)(AX*1), Y14
@@ -9449,12 +8993,12 @@ step254:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step254
+	JNE step230
 
-next255:
-	JMP run253
+next231:
+	JMP run229
 
-done256:
+done232:
 
 	// bias − zero point·Σ weights
 	MOVQ t+0(FP), AX
@@ -9477,7 +9021,7 @@ done256:
 	VPADDD Y12, Y9, Y9
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes257
+	JNE codes233
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -9494,7 +9038,7 @@ done256:
 	VZEROUPPER
 	RET
 
-codes257:
+codes233:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -9553,7 +9097,7 @@ codes257:
 	VMINPS Y12, Y9, Y9
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone258
+	JEQ alone234
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -9657,7 +9201,7 @@ codes257:
 	VMINPS Y12, Y8, Y8
 	VMINPS Y12, Y9, Y9
 
-alone258:
+alone234:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 	VCVTPS2DQ Y2, Y2
@@ -9712,7 +9256,7 @@ alone258:
 	VZEROUPPER
 	RET
 
-rows4of243:
+rows4of219:
 
 	// 4 rows
 	VPXOR Y0, Y0, Y0
@@ -9743,18 +9287,18 @@ rows4of243:
 	LEAQ (BX)(R11*1), R11
 	MOVQ tileInt8_panel(AX), BX
 
-run259:
+run235:
 	CMPQ BP, last-8(SP)
-	JEQ done262
+	JEQ done238
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next261
+	JEQ next237
 
-step260:
+step236:
 	VMOVDQU (BX), Y12
 	VMOVDQU 32(BX), Y13
 	VPBROADCASTD (R8)(AX*1), Y14
@@ -9772,12 +9316,12 @@ step260:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step260
+	JNE step236
 
-next261:
-	JMP run259
+next237:
+	JMP run235
 
-done262:
+done238:
 
 	// bias − zero point·Σ weights
 	MOVQ t+0(FP), AX
@@ -9798,7 +9342,7 @@ done262:
 	VPADDD Y12, Y7, Y7
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes263
+	JNE codes239
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -9813,7 +9357,7 @@ done262:
 	VZEROUPPER
 	RET
 
-codes263:
+codes239:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -9866,7 +9410,7 @@ codes263:
 	VMINPS Y12, Y7, Y7
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone264
+	JEQ alone240
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -9951,7 +9495,7 @@ codes263:
 	VMINPS Y12, Y6, Y6
 	VMINPS Y12, Y7, Y7
 
-alone264:
+alone240:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 	VCVTPS2DQ Y2, Y2
@@ -9996,7 +9540,7 @@ alone264:
 	VZEROUPPER
 	RET
 
-rows3of244:
+rows3of220:
 
 	// 3 rows
 	VPXOR Y0, Y0, Y0
@@ -10023,18 +9567,18 @@ rows3of244:
 	LEAQ (BX)(R10*1), R10
 	MOVQ tileInt8_panel(AX), BX
 
-run265:
+run241:
 	CMPQ BP, last-8(SP)
-	JEQ done268
+	JEQ done244
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next267
+	JEQ next243
 
-step266:
+step242:
 	VMOVDQU (BX), Y12
 	VMOVDQU 32(BX), Y13
 	VPBROADCASTD (R8)(AX*1), Y14
@@ -10049,12 +9593,12 @@ step266:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step266
+	JNE step242
 
-next267:
-	JMP run265
+next243:
+	JMP run241
 
-done268:
+done244:
 
 	// bias − zero point·Σ weights
 	MOVQ t+0(FP), AX
@@ -10073,7 +9617,7 @@ done268:
 	VPADDD Y12, Y5, Y5
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes269
+	JNE codes245
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -10086,7 +9630,7 @@ done268:
 	VZEROUPPER
 	RET
 
-codes269:
+codes245:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -10133,7 +9677,7 @@ codes269:
 	VMINPS Y12, Y5, Y5
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone270
+	JEQ alone246
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -10199,7 +9743,7 @@ codes269:
 	VMINPS Y12, Y4, Y4
 	VMINPS Y12, Y5, Y5
 
-alone270:
+alone246:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 	VCVTPS2DQ Y2, Y2
@@ -10237,7 +9781,7 @@ alone270:
 	VZEROUPPER
 	RET
 
-rows2of245:
+rows2of221:
 
 	// 2 rows
 	VPXOR Y0, Y0, Y0
@@ -10260,18 +9804,18 @@ rows2of245:
 	LEAQ (BX)(R9*1), R9
 	MOVQ tileInt8_panel(AX), BX
 
-run271:
+run247:
 	CMPQ BP, last-8(SP)
-	JEQ done274
+	JEQ done250
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next273
+	JEQ next249
 
-step272:
+step248:
 	VMOVDQU (BX), Y12
 	VMOVDQU 32(BX), Y13
 	VPBROADCASTD (R8)(AX*1), Y14
@@ -10283,12 +9827,12 @@ step272:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step272
+	JNE step248
 
-next273:
-	JMP run271
+next249:
+	JMP run247
 
-done274:
+done250:
 
 	// bias − zero point·Σ weights
 	MOVQ t+0(FP), AX
@@ -10305,7 +9849,7 @@ done274:
 	VPADDD Y12, Y3, Y3
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes275
+	JNE codes251
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -10316,7 +9860,7 @@ done274:
 	VZEROUPPER
 	RET
 
-codes275:
+codes251:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -10357,7 +9901,7 @@ codes275:
 	VMINPS Y12, Y3, Y3
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone276
+	JEQ alone252
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -10404,7 +9948,7 @@ codes275:
 	VMINPS Y12, Y2, Y2
 	VMINPS Y12, Y3, Y3
 
-alone276:
+alone252:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 	VCVTPS2DQ Y2, Y2
@@ -10432,7 +9976,7 @@ alone276:
 	VZEROUPPER
 	RET
 
-rows1of246:
+rows1of222:
 
 	// 1 rows
 	VPXOR Y0, Y0, Y0
@@ -10451,18 +9995,18 @@ rows1of246:
 	LEAQ (BX)(R8*1), R8
 	MOVQ tileInt8_panel(AX), BX
 
-run277:
+run253:
 	CMPQ BP, last-8(SP)
-	JEQ done280
+	JEQ done256
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next279
+	JEQ next255
 
-step278:
+step254:
 	VMOVDQU (BX), Y12
 	VMOVDQU 32(BX), Y13
 	VPBROADCASTD (R8)(AX*1), Y14
@@ -10471,12 +10015,12 @@ step278:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step278
+	JNE step254
 
-next279:
-	JMP run277
+next255:
+	JMP run253
 
-done280:
+done256:
 
 	// bias − zero point·Σ weights
 	MOVQ t+0(FP), AX
@@ -10491,7 +10035,7 @@ done280:
 	VPADDD Y12, Y1, Y1
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes281
+	JNE codes257
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -10500,7 +10044,7 @@ done280:
 	VZEROUPPER
 	RET
 
-codes281:
+codes257:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -10535,7 +10079,7 @@ codes281:
 	VMINPS Y12, Y1, Y1
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone282
+	JEQ alone258
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -10563,7 +10107,7 @@ codes281:
 	VMINPS Y12, Y0, Y0
 	VMINPS Y12, Y1, Y1
 
-alone282:
+alone258:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 
@@ -10589,14 +10133,14 @@ TEXT ·tileInt8AVX2x3x16(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_rows(AX), CX
 	CMPQ CX, $3
-	JEQ rows3of283
+	JEQ rows3of259
 	CMPQ CX, $2
-	JEQ rows2of284
+	JEQ rows2of260
 	CMPQ CX, $1
-	JEQ rows1of285
+	JEQ rows1of261
 	RET
 
-rows3of283:
+rows3of259:
 
 	// 3 rows
 	VPXOR Y0, Y0, Y0
@@ -10629,18 +10173,18 @@ rows3of283:
 	LEAQ (BX)(R10*1), R10
 	MOVQ tileInt8_panel(AX), BX
 
-run286:
+run262:
 	CMPQ BP, last-8(SP)
-	JEQ done289
+	JEQ done265
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next288
+	JEQ next264
 
-step287:
+step263:
 	VPBROADCASTD (R8)(AX*1), X12
 	VPMOVZXBW X12, Y12
 	VPMADDWD (BX), Y12, Y13
@@ -10674,12 +10218,12 @@ step287:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step287
+	JNE step263
 
-next288:
-	JMP run286
+next264:
+	JMP run262
 
-done289:
+done265:
 	VPHADDD Y1, Y0, Y0
 	VPHADDD Y3, Y2, Y1
 	VPHADDD Y5, Y4, Y2
@@ -10704,7 +10248,7 @@ done289:
 	VPADDD Y12, Y5, Y5
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes290
+	JNE codes266
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -10717,7 +10261,7 @@ done289:
 	VZEROUPPER
 	RET
 
-codes290:
+codes266:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -10764,7 +10308,7 @@ codes290:
 	VMINPS Y12, Y5, Y5
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone291
+	JEQ alone267
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -10830,7 +10374,7 @@ codes290:
 	VMINPS Y12, Y4, Y4
 	VMINPS Y12, Y5, Y5
 
-alone291:
+alone267:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 	VCVTPS2DQ Y2, Y2
@@ -10868,7 +10412,7 @@ alone291:
 	VZEROUPPER
 	RET
 
-rows2of284:
+rows2of260:
 
 	// 2 rows
 	VPXOR Y0, Y0, Y0
@@ -10895,18 +10439,18 @@ rows2of284:
 	LEAQ (BX)(R9*1), R9
 	MOVQ tileInt8_panel(AX), BX
 
-run292:
+run268:
 	CMPQ BP, last-8(SP)
-	JEQ done295
+	JEQ done271
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next294
+	JEQ next270
 
-step293:
+step269:
 	VPBROADCASTD (R8)(AX*1), X12
 	VPMOVZXBW X12, Y12
 	VPMADDWD (BX), Y12, Y13
@@ -10930,12 +10474,12 @@ step293:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step293
+	JNE step269
 
-next294:
-	JMP run292
+next270:
+	JMP run268
 
-done295:
+done271:
 	VPHADDD Y1, Y0, Y0
 	VPHADDD Y3, Y2, Y1
 	VPHADDD Y5, Y4, Y2
@@ -10956,7 +10500,7 @@ done295:
 	VPADDD Y12, Y3, Y3
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes296
+	JNE codes272
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -10967,7 +10511,7 @@ done295:
 	VZEROUPPER
 	RET
 
-codes296:
+codes272:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -11008,7 +10552,7 @@ codes296:
 	VMINPS Y12, Y3, Y3
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone297
+	JEQ alone273
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -11055,7 +10599,7 @@ codes296:
 	VMINPS Y12, Y2, Y2
 	VMINPS Y12, Y3, Y3
 
-alone297:
+alone273:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 	VCVTPS2DQ Y2, Y2
@@ -11083,7 +10627,7 @@ alone297:
 	VZEROUPPER
 	RET
 
-rows1of285:
+rows1of261:
 
 	// 1 rows
 	VPXOR Y0, Y0, Y0
@@ -11104,18 +10648,18 @@ rows1of285:
 	LEAQ (BX)(R8*1), R8
 	MOVQ tileInt8_panel(AX), BX
 
-run298:
+run274:
 	CMPQ BP, last-8(SP)
-	JEQ done301
+	JEQ done277
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next300
+	JEQ next276
 
-step299:
+step275:
 	VPBROADCASTD (R8)(AX*1), X12
 	VPMOVZXBW X12, Y12
 	VPMADDWD (BX), Y12, Y13
@@ -11129,12 +10673,12 @@ step299:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step299
+	JNE step275
 
-next300:
-	JMP run298
+next276:
+	JMP run274
 
-done301:
+done277:
 	VPHADDD Y1, Y0, Y0
 	VPHADDD Y3, Y2, Y1
 
@@ -11151,7 +10695,7 @@ done301:
 	VPADDD Y12, Y1, Y1
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes302
+	JNE codes278
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -11160,7 +10704,7 @@ done301:
 	VZEROUPPER
 	RET
 
-codes302:
+codes278:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -11195,7 +10739,7 @@ codes302:
 	VMINPS Y12, Y1, Y1
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone303
+	JEQ alone279
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -11223,7 +10767,7 @@ codes302:
 	VMINPS Y12, Y0, Y0
 	VMINPS Y12, Y1, Y1
 
-alone303:
+alone279:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 
@@ -11249,32 +10793,32 @@ TEXT ·tileInt8AVX512VNNIx12x32Signed(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_rows(AX), CX
 	CMPQ CX, $12
-	JEQ rows12of304
+	JEQ rows12of280
 	CMPQ CX, $11
-	JEQ rows11of305
+	JEQ rows11of281
 	CMPQ CX, $10
-	JEQ rows10of306
+	JEQ rows10of282
 	CMPQ CX, $9
-	JEQ rows9of307
+	JEQ rows9of283
 	CMPQ CX, $8
-	JEQ rows8of308
+	JEQ rows8of284
 	CMPQ CX, $7
-	JEQ rows7of309
+	JEQ rows7of285
 	CMPQ CX, $6
-	JEQ rows6of310
+	JEQ rows6of286
 	CMPQ CX, $5
-	JEQ rows5of311
+	JEQ rows5of287
 	CMPQ CX, $4
-	JEQ rows4of312
+	JEQ rows4of288
 	CMPQ CX, $3
-	JEQ rows3of313
+	JEQ rows3of289
 	CMPQ CX, $2
-	JEQ rows2of314
+	JEQ rows2of290
 	CMPQ CX, $1
-	JEQ rows1of315
+	JEQ rows1of291
 	RET
 
-rows12of304:
+rows12of280:
 
 	// 12 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -11316,36 +10860,6 @@ rows12of304:
 	VMOVDQA64 Z1, Z23
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual316
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 72(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 80(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 88(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual316:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -11382,18 +10896,18 @@ noResidual316:
 	LEAQ (BX)(DX*1), DX
 	MOVQ tileInt8_panel(AX), BX
 
-run317:
+run292:
 	CMPQ BP, last-8(SP)
-	JEQ done320
+	JEQ done295
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next319
+	JEQ next294
 
-step318:
+step293:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -11449,16 +10963,16 @@ step318:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step318
+	JNE step293
 
-next319:
-	JMP run317
+next294:
+	JMP run292
 
-done320:
+done295:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes321
+	JNE codes296
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -11489,7 +11003,7 @@ done320:
 	VZEROUPPER
 	RET
 
-codes321:
+codes296:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -11555,7 +11069,7 @@ codes321:
 	VMULPS Z27, Z23, Z23
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone322
+	JEQ alone297
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -11793,11 +11307,11 @@ codes321:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z23, Z23
 	VFMADD213PS Z31, Z30, Z23
-	JMP rounded323
+	JMP rounded298
 
-alone322:
+alone297:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded323
+	JNE rounded298
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -11824,7 +11338,7 @@ alone322:
 	VMINPS Z28, Z22, Z22
 	VMINPS Z28, Z23, Z23
 
-rounded323:
+rounded298:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -11914,7 +11428,7 @@ rounded323:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial324
+	JNE partial299
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -11948,7 +11462,7 @@ rounded323:
 	VZEROUPPER
 	RET
 
-partial324:
+partial299:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -11982,7 +11496,7 @@ partial324:
 	VZEROUPPER
 	RET
 
-rows11of305:
+rows11of281:
 
 	// 11 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -12022,34 +11536,6 @@ rows11of305:
 	VMOVDQA64 Z1, Z21
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual325
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 72(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 80(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual325:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -12084,18 +11570,18 @@ noResidual325:
 	LEAQ (BX)(CX*1), CX
 	MOVQ tileInt8_panel(AX), BX
 
-run326:
+run300:
 	CMPQ BP, last-8(SP)
-	JEQ done329
+	JEQ done303
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next328
+	JEQ next302
 
-step327:
+step301:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -12147,16 +11633,16 @@ step327:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step327
+	JNE step301
 
-next328:
-	JMP run326
+next302:
+	JMP run300
 
-done329:
+done303:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes330
+	JNE codes304
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -12185,7 +11671,7 @@ done329:
 	VZEROUPPER
 	RET
 
-codes330:
+codes304:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -12247,7 +11733,7 @@ codes330:
 	VMULPS Z27, Z21, Z21
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone331
+	JEQ alone305
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -12466,11 +11952,11 @@ codes330:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z21, Z21
 	VFMADD213PS Z31, Z30, Z21
-	JMP rounded332
+	JMP rounded306
 
-alone331:
+alone305:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded332
+	JNE rounded306
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -12495,7 +11981,7 @@ alone331:
 	VMINPS Z28, Z20, Z20
 	VMINPS Z28, Z21, Z21
 
-rounded332:
+rounded306:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -12581,7 +12067,7 @@ rounded332:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial333
+	JNE partial307
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -12612,7 +12098,7 @@ rounded332:
 	VZEROUPPER
 	RET
 
-partial333:
+partial307:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -12643,7 +12129,7 @@ partial333:
 	VZEROUPPER
 	RET
 
-rows10of306:
+rows10of282:
 
 	// 10 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -12681,32 +12167,6 @@ rows10of306:
 	VMOVDQA64 Z1, Z19
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual334
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 72(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual334:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -12739,18 +12199,18 @@ noResidual334:
 	LEAQ (BX)(DI*1), DI
 	MOVQ tileInt8_panel(AX), BX
 
-run335:
+run308:
 	CMPQ BP, last-8(SP)
-	JEQ done338
+	JEQ done311
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next337
+	JEQ next310
 
-step336:
+step309:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -12798,16 +12258,16 @@ step336:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step336
+	JNE step309
 
-next337:
-	JMP run335
+next310:
+	JMP run308
 
-done338:
+done311:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes339
+	JNE codes312
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -12834,7 +12294,7 @@ done338:
 	VZEROUPPER
 	RET
 
-codes339:
+codes312:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -12892,7 +12352,7 @@ codes339:
 	VMULPS Z27, Z19, Z19
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone340
+	JEQ alone313
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -13092,11 +12552,11 @@ codes339:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z19, Z19
 	VFMADD213PS Z31, Z30, Z19
-	JMP rounded341
+	JMP rounded314
 
-alone340:
+alone313:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded341
+	JNE rounded314
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -13119,7 +12579,7 @@ alone340:
 	VMINPS Z28, Z18, Z18
 	VMINPS Z28, Z19, Z19
 
-rounded341:
+rounded314:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -13196,7 +12656,7 @@ rounded341:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial342
+	JNE partial315
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -13225,7 +12685,7 @@ rounded341:
 	VZEROUPPER
 	RET
 
-partial342:
+partial315:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -13254,7 +12714,7 @@ partial342:
 	VZEROUPPER
 	RET
 
-rows9of307:
+rows9of283:
 
 	// 9 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -13290,30 +12750,6 @@ rows9of307:
 	VMOVDQA64 Z1, Z17
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual343
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual343:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -13344,18 +12780,18 @@ noResidual343:
 	LEAQ (BX)(SI*1), SI
 	MOVQ tileInt8_panel(AX), BX
 
-run344:
+run316:
 	CMPQ BP, last-8(SP)
-	JEQ done347
+	JEQ done319
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next346
+	JEQ next318
 
-step345:
+step317:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -13399,16 +12835,16 @@ step345:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step345
+	JNE step317
 
-next346:
-	JMP run344
+next318:
+	JMP run316
 
-done347:
+done319:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes348
+	JNE codes320
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -13433,7 +12869,7 @@ done347:
 	VZEROUPPER
 	RET
 
-codes348:
+codes320:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -13487,7 +12923,7 @@ codes348:
 	VMULPS Z27, Z17, Z17
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone349
+	JEQ alone321
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -13668,11 +13104,11 @@ codes348:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z17, Z17
 	VFMADD213PS Z31, Z30, Z17
-	JMP rounded350
+	JMP rounded322
 
-alone349:
+alone321:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded350
+	JNE rounded322
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -13693,7 +13129,7 @@ alone349:
 	VMINPS Z28, Z16, Z16
 	VMINPS Z28, Z17, Z17
 
-rounded350:
+rounded322:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -13766,7 +13202,7 @@ rounded350:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial351
+	JNE partial323
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -13792,7 +13228,7 @@ rounded350:
 	VZEROUPPER
 	RET
 
-partial351:
+partial323:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -13818,7 +13254,7 @@ partial351:
 	VZEROUPPER
 	RET
 
-rows8of308:
+rows8of284:
 
 	// 8 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -13852,28 +13288,6 @@ rows8of308:
 	VMOVDQA64 Z1, Z15
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual352
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual352:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -13902,18 +13316,18 @@ noResidual352:
 	LEAQ (BX)(R15*1), R15
 	MOVQ tileInt8_panel(AX), BX
 
-run353:
+run324:
 	CMPQ BP, last-8(SP)
-	JEQ done356
+	JEQ done327
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next355
+	JEQ next326
 
-step354:
+step325:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -13953,16 +13367,16 @@ step354:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step354
+	JNE step325
 
-next355:
-	JMP run353
+next326:
+	JMP run324
 
-done356:
+done327:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes357
+	JNE codes328
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -13985,7 +13399,7 @@ done356:
 	VZEROUPPER
 	RET
 
-codes357:
+codes328:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -14035,7 +13449,7 @@ codes357:
 	VMULPS Z27, Z15, Z15
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone358
+	JEQ alone329
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -14197,11 +13611,11 @@ codes357:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z15, Z15
 	VFMADD213PS Z31, Z30, Z15
-	JMP rounded359
+	JMP rounded330
 
-alone358:
+alone329:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded359
+	JNE rounded330
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -14220,7 +13634,7 @@ alone358:
 	VMINPS Z28, Z14, Z14
 	VMINPS Z28, Z15, Z15
 
-rounded359:
+rounded330:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -14284,7 +13698,7 @@ rounded359:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial360
+	JNE partial331
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -14308,7 +13722,7 @@ rounded359:
 	VZEROUPPER
 	RET
 
-partial360:
+partial331:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -14332,7 +13746,7 @@ partial360:
 	VZEROUPPER
 	RET
 
-rows7of309:
+rows7of285:
 
 	// 7 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -14364,26 +13778,6 @@ rows7of309:
 	VMOVDQA64 Z1, Z13
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual361
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual361:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -14410,18 +13804,18 @@ noResidual361:
 	LEAQ (BX)(R14*1), R14
 	MOVQ tileInt8_panel(AX), BX
 
-run362:
+run332:
 	CMPQ BP, last-8(SP)
-	JEQ done365
+	JEQ done335
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next364
+	JEQ next334
 
-step363:
+step333:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -14457,16 +13851,16 @@ step363:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step363
+	JNE step333
 
-next364:
-	JMP run362
+next334:
+	JMP run332
 
-done365:
+done335:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes366
+	JNE codes336
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -14487,7 +13881,7 @@ done365:
 	VZEROUPPER
 	RET
 
-codes366:
+codes336:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -14533,7 +13927,7 @@ codes366:
 	VMULPS Z27, Z13, Z13
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone367
+	JEQ alone337
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -14676,11 +14070,11 @@ codes366:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z13, Z13
 	VFMADD213PS Z31, Z30, Z13
-	JMP rounded368
+	JMP rounded338
 
-alone367:
+alone337:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded368
+	JNE rounded338
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -14697,7 +14091,7 @@ alone367:
 	VMINPS Z28, Z12, Z12
 	VMINPS Z28, Z13, Z13
 
-rounded368:
+rounded338:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -14757,7 +14151,7 @@ rounded368:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial369
+	JNE partial339
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -14778,7 +14172,7 @@ rounded368:
 	VZEROUPPER
 	RET
 
-partial369:
+partial339:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -14799,7 +14193,7 @@ partial369:
 	VZEROUPPER
 	RET
 
-rows6of310:
+rows6of286:
 
 	// 6 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -14829,24 +14223,6 @@ rows6of310:
 	VMOVDQA64 Z1, Z11
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual370
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual370:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -14871,18 +14247,18 @@ noResidual370:
 	LEAQ (BX)(R13*1), R13
 	MOVQ tileInt8_panel(AX), BX
 
-run371:
+run340:
 	CMPQ BP, last-8(SP)
-	JEQ done374
+	JEQ done343
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next373
+	JEQ next342
 
-step372:
+step341:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -14914,16 +14290,16 @@ step372:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step372
+	JNE step341
 
-next373:
-	JMP run371
+next342:
+	JMP run340
 
-done374:
+done343:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes375
+	JNE codes344
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -14942,7 +14318,7 @@ done374:
 	VZEROUPPER
 	RET
 
-codes375:
+codes344:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -14984,7 +14360,7 @@ codes375:
 	VMULPS Z27, Z11, Z11
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone376
+	JEQ alone345
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -15108,11 +14484,11 @@ codes375:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z11, Z11
 	VFMADD213PS Z31, Z30, Z11
-	JMP rounded377
+	JMP rounded346
 
-alone376:
+alone345:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded377
+	JNE rounded346
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -15127,7 +14503,7 @@ alone376:
 	VMINPS Z28, Z10, Z10
 	VMINPS Z28, Z11, Z11
 
-rounded377:
+rounded346:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -15178,7 +14554,7 @@ rounded377:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial378
+	JNE partial347
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -15197,7 +14573,7 @@ rounded377:
 	VZEROUPPER
 	RET
 
-partial378:
+partial347:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -15216,7 +14592,7 @@ partial378:
 	VZEROUPPER
 	RET
 
-rows5of311:
+rows5of287:
 
 	// 5 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -15244,22 +14620,6 @@ rows5of311:
 	VMOVDQA64 Z1, Z9
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual379
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual379:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -15282,18 +14642,18 @@ noResidual379:
 	LEAQ (BX)(R12*1), R12
 	MOVQ tileInt8_panel(AX), BX
 
-run380:
+run348:
 	CMPQ BP, last-8(SP)
-	JEQ done383
+	JEQ done351
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next382
+	JEQ next350
 
-step381:
+step349:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -15321,16 +14681,16 @@ step381:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step381
+	JNE step349
 
-next382:
-	JMP run380
+next350:
+	JMP run348
 
-done383:
+done351:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes384
+	JNE codes352
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -15347,7 +14707,7 @@ done383:
 	VZEROUPPER
 	RET
 
-codes384:
+codes352:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -15385,7 +14745,7 @@ codes384:
 	VMULPS Z27, Z9, Z9
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone385
+	JEQ alone353
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -15490,11 +14850,11 @@ codes384:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z9, Z9
 	VFMADD213PS Z31, Z30, Z9
-	JMP rounded386
+	JMP rounded354
 
-alone385:
+alone353:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded386
+	JNE rounded354
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -15507,7 +14867,7 @@ alone385:
 	VMINPS Z28, Z8, Z8
 	VMINPS Z28, Z9, Z9
 
-rounded386:
+rounded354:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -15554,7 +14914,7 @@ rounded386:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial387
+	JNE partial355
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -15570,7 +14930,7 @@ rounded386:
 	VZEROUPPER
 	RET
 
-partial387:
+partial355:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -15586,7 +14946,7 @@ partial387:
 	VZEROUPPER
 	RET
 
-rows4of312:
+rows4of288:
 
 	// 4 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -15612,20 +14972,6 @@ rows4of312:
 	VMOVDQA64 Z1, Z7
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual388
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual388:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -15646,18 +14992,18 @@ noResidual388:
 	LEAQ (BX)(R11*1), R11
 	MOVQ tileInt8_panel(AX), BX
 
-run389:
+run356:
 	CMPQ BP, last-8(SP)
-	JEQ done392
+	JEQ done359
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next391
+	JEQ next358
 
-step390:
+step357:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -15681,16 +15027,16 @@ step390:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step390
+	JNE step357
 
-next391:
-	JMP run389
+next358:
+	JMP run356
 
-done392:
+done359:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes393
+	JNE codes360
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -15705,7 +15051,7 @@ done392:
 	VZEROUPPER
 	RET
 
-codes393:
+codes360:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -15739,7 +15085,7 @@ codes393:
 	VMULPS Z27, Z7, Z7
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone394
+	JEQ alone361
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -15825,11 +15171,11 @@ codes393:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z7, Z7
 	VFMADD213PS Z31, Z30, Z7
-	JMP rounded395
+	JMP rounded362
 
-alone394:
+alone361:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded395
+	JNE rounded362
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -15840,7 +15186,7 @@ alone394:
 	VMINPS Z28, Z6, Z6
 	VMINPS Z28, Z7, Z7
 
-rounded395:
+rounded362:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -15878,7 +15224,7 @@ rounded395:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial396
+	JNE partial363
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -15892,7 +15238,7 @@ rounded395:
 	VZEROUPPER
 	RET
 
-partial396:
+partial363:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -15906,7 +15252,7 @@ partial396:
 	VZEROUPPER
 	RET
 
-rows3of313:
+rows3of289:
 
 	// 3 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -15930,18 +15276,6 @@ rows3of313:
 	VMOVDQA64 Z1, Z5
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual397
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual397:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -15960,18 +15294,18 @@ noResidual397:
 	LEAQ (BX)(R10*1), R10
 	MOVQ tileInt8_panel(AX), BX
 
-run398:
+run364:
 	CMPQ BP, last-8(SP)
-	JEQ done401
+	JEQ done367
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next400
+	JEQ next366
 
-step399:
+step365:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -15991,16 +15325,16 @@ step399:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step399
+	JNE step365
 
-next400:
-	JMP run398
+next366:
+	JMP run364
 
-done401:
+done367:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes402
+	JNE codes368
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -16013,7 +15347,7 @@ done401:
 	VZEROUPPER
 	RET
 
-codes402:
+codes368:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -16043,7 +15377,7 @@ codes402:
 	VMULPS Z27, Z5, Z5
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone403
+	JEQ alone369
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -16110,11 +15444,11 @@ codes402:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z5, Z5
 	VFMADD213PS Z31, Z30, Z5
-	JMP rounded404
+	JMP rounded370
 
-alone403:
+alone369:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded404
+	JNE rounded370
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -16123,7 +15457,7 @@ alone403:
 	VMINPS Z28, Z4, Z4
 	VMINPS Z28, Z5, Z5
 
-rounded404:
+rounded370:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -16157,7 +15491,7 @@ rounded404:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial405
+	JNE partial371
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -16168,7 +15502,7 @@ rounded404:
 	VZEROUPPER
 	RET
 
-partial405:
+partial371:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -16179,7 +15513,7 @@ partial405:
 	VZEROUPPER
 	RET
 
-rows2of314:
+rows2of290:
 
 	// 2 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -16201,16 +15535,6 @@ rows2of314:
 	VMOVDQA64 Z1, Z3
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual406
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual406:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -16227,18 +15551,18 @@ noResidual406:
 	LEAQ (BX)(R9*1), R9
 	MOVQ tileInt8_panel(AX), BX
 
-run407:
+run372:
 	CMPQ BP, last-8(SP)
-	JEQ done410
+	JEQ done375
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next409
+	JEQ next374
 
-step408:
+step373:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -16254,16 +15578,16 @@ step408:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step408
+	JNE step373
 
-next409:
-	JMP run407
+next374:
+	JMP run372
 
-done410:
+done375:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes411
+	JNE codes376
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -16274,7 +15598,7 @@ done410:
 	VZEROUPPER
 	RET
 
-codes411:
+codes376:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -16300,7 +15624,7 @@ codes411:
 	VMULPS Z27, Z3, Z3
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone412
+	JEQ alone377
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -16348,18 +15672,18 @@ codes411:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z3, Z3
 	VFMADD213PS Z31, Z30, Z3
-	JMP rounded413
+	JMP rounded378
 
-alone412:
+alone377:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded413
+	JNE rounded378
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
 	VMINPS Z28, Z2, Z2
 	VMINPS Z28, Z3, Z3
 
-rounded413:
+rounded378:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -16384,7 +15708,7 @@ rounded413:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial414
+	JNE partial379
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -16393,7 +15717,7 @@ rounded413:
 	VZEROUPPER
 	RET
 
-partial414:
+partial379:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -16402,7 +15726,7 @@ partial414:
 	VZEROUPPER
 	RET
 
-rows1of315:
+rows1of291:
 
 	// 1 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -16422,14 +15746,6 @@ rows1of315:
 	VPADDD Z30, Z1, Z1
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual415
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual415:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -16444,18 +15760,18 @@ noResidual415:
 	LEAQ (BX)(R8*1), R8
 	MOVQ tileInt8_panel(AX), BX
 
-run416:
+run380:
 	CMPQ BP, last-8(SP)
-	JEQ done419
+	JEQ done383
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next418
+	JEQ next382
 
-step417:
+step381:
 	VMOVDQU64 (BX), Z24
 	VMOVDQU64 64(BX), Z25
 	PREFETCHT0 8192(BX)
@@ -16467,16 +15783,16 @@ step417:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step417
+	JNE step381
 
-next418:
-	JMP run416
+next382:
+	JMP run380
 
-done419:
+done383:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes420
+	JNE codes384
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -16485,7 +15801,7 @@ done419:
 	VZEROUPPER
 	RET
 
-codes420:
+codes384:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -16507,7 +15823,7 @@ codes420:
 	VMULPS Z27, Z1, Z1
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone421
+	JEQ alone385
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -16536,16 +15852,16 @@ codes420:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z1, Z1
 	VFMADD213PS Z31, Z30, Z1
-	JMP rounded422
+	JMP rounded386
 
-alone421:
+alone385:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded422
+	JNE rounded386
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
 
-rounded422:
+rounded386:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VPBROADCASTB tileInt8_greatest(AX), Z28
@@ -16566,13 +15882,13 @@ rounded422:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial423
+	JNE partial387
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VZEROUPPER
 	RET
 
-partial423:
+partial387:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VZEROUPPER
@@ -16583,32 +15899,32 @@ TEXT ·tileInt8AVX512VNNIx12x16Signed(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_rows(AX), CX
 	CMPQ CX, $12
-	JEQ rows12of424
+	JEQ rows12of388
 	CMPQ CX, $11
-	JEQ rows11of425
+	JEQ rows11of389
 	CMPQ CX, $10
-	JEQ rows10of426
+	JEQ rows10of390
 	CMPQ CX, $9
-	JEQ rows9of427
+	JEQ rows9of391
 	CMPQ CX, $8
-	JEQ rows8of428
+	JEQ rows8of392
 	CMPQ CX, $7
-	JEQ rows7of429
+	JEQ rows7of393
 	CMPQ CX, $6
-	JEQ rows6of430
+	JEQ rows6of394
 	CMPQ CX, $5
-	JEQ rows5of431
+	JEQ rows5of395
 	CMPQ CX, $4
-	JEQ rows4of432
+	JEQ rows4of396
 	CMPQ CX, $3
-	JEQ rows3of433
+	JEQ rows3of397
 	CMPQ CX, $2
-	JEQ rows2of434
+	JEQ rows2of398
 	CMPQ CX, $1
-	JEQ rows1of435
+	JEQ rows1of399
 	RET
 
-rows12of424:
+rows12of388:
 
 	// 12 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -16633,36 +15949,6 @@ rows12of424:
 	VMOVDQA64 Z0, Z11
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual436
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 72(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 80(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 88(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual436:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -16699,18 +15985,18 @@ noResidual436:
 	LEAQ (BX)(DX*1), DX
 	MOVQ tileInt8_panel(AX), BX
 
-run437:
+run400:
 	CMPQ BP, last-8(SP)
-	JEQ done440
+	JEQ done403
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next439
+	JEQ next402
 
-step438:
+step401:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -16752,16 +16038,16 @@ step438:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step438
+	JNE step401
 
-next439:
-	JMP run437
+next402:
+	JMP run400
 
-done440:
+done403:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes441
+	JNE codes404
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -16780,7 +16066,7 @@ done440:
 	VZEROUPPER
 	RET
 
-codes441:
+codes404:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -16818,7 +16104,7 @@ codes441:
 	VMULPS Z26, Z11, Z11
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone442
+	JEQ alone405
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -16948,11 +16234,11 @@ codes441:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z11, Z11
 	VFMADD213PS Z31, Z30, Z11
-	JMP rounded443
+	JMP rounded406
 
-alone442:
+alone405:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded443
+	JNE rounded406
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -16967,7 +16253,7 @@ alone442:
 	VMINPS Z28, Z10, Z10
 	VMINPS Z28, Z11, Z11
 
-rounded443:
+rounded406:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -17018,7 +16304,7 @@ rounded443:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial444
+	JNE partial407
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -17055,7 +16341,7 @@ rounded443:
 	VZEROUPPER
 	RET
 
-partial444:
+partial407:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -17092,7 +16378,7 @@ partial444:
 	VZEROUPPER
 	RET
 
-rows11of425:
+rows11of389:
 
 	// 11 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -17116,34 +16402,6 @@ rows11of425:
 	VMOVDQA64 Z0, Z10
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual445
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 72(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 80(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual445:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -17178,18 +16436,18 @@ noResidual445:
 	LEAQ (BX)(CX*1), CX
 	MOVQ tileInt8_panel(AX), BX
 
-run446:
+run408:
 	CMPQ BP, last-8(SP)
-	JEQ done449
+	JEQ done411
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next448
+	JEQ next410
 
-step447:
+step409:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -17228,16 +16486,16 @@ step447:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step447
+	JNE step409
 
-next448:
-	JMP run446
+next410:
+	JMP run408
 
-done449:
+done411:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes450
+	JNE codes412
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -17255,7 +16513,7 @@ done449:
 	VZEROUPPER
 	RET
 
-codes450:
+codes412:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -17291,7 +16549,7 @@ codes450:
 	VMULPS Z26, Z10, Z10
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone451
+	JEQ alone413
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -17411,11 +16669,11 @@ codes450:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z10, Z10
 	VFMADD213PS Z31, Z30, Z10
-	JMP rounded452
+	JMP rounded414
 
-alone451:
+alone413:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded452
+	JNE rounded414
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -17429,7 +16687,7 @@ alone451:
 	VMINPS Z28, Z9, Z9
 	VMINPS Z28, Z10, Z10
 
-rounded452:
+rounded414:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -17479,7 +16737,7 @@ rounded452:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial453
+	JNE partial415
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -17513,7 +16771,7 @@ rounded452:
 	VZEROUPPER
 	RET
 
-partial453:
+partial415:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -17547,7 +16805,7 @@ partial453:
 	VZEROUPPER
 	RET
 
-rows10of426:
+rows10of390:
 
 	// 10 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -17570,32 +16828,6 @@ rows10of426:
 	VMOVDQA64 Z0, Z9
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual454
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 72(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual454:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -17628,18 +16860,18 @@ noResidual454:
 	LEAQ (BX)(DI*1), DI
 	MOVQ tileInt8_panel(AX), BX
 
-run455:
+run416:
 	CMPQ BP, last-8(SP)
-	JEQ done458
+	JEQ done419
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next457
+	JEQ next418
 
-step456:
+step417:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -17675,16 +16907,16 @@ step456:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step456
+	JNE step417
 
-next457:
-	JMP run455
+next418:
+	JMP run416
 
-done458:
+done419:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes459
+	JNE codes420
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -17701,7 +16933,7 @@ done458:
 	VZEROUPPER
 	RET
 
-codes459:
+codes420:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -17735,7 +16967,7 @@ codes459:
 	VMULPS Z26, Z9, Z9
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone460
+	JEQ alone421
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -17845,11 +17077,11 @@ codes459:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z9, Z9
 	VFMADD213PS Z31, Z30, Z9
-	JMP rounded461
+	JMP rounded422
 
-alone460:
+alone421:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded461
+	JNE rounded422
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -17862,7 +17094,7 @@ alone460:
 	VMINPS Z28, Z8, Z8
 	VMINPS Z28, Z9, Z9
 
-rounded461:
+rounded422:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -17909,7 +17141,7 @@ rounded461:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial462
+	JNE partial423
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -17940,7 +17172,7 @@ rounded461:
 	VZEROUPPER
 	RET
 
-partial462:
+partial423:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -17971,7 +17203,7 @@ partial462:
 	VZEROUPPER
 	RET
 
-rows9of427:
+rows9of391:
 
 	// 9 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -17993,30 +17225,6 @@ rows9of427:
 	VMOVDQA64 Z0, Z8
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual463
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 64(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual463:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -18047,18 +17255,18 @@ noResidual463:
 	LEAQ (BX)(SI*1), SI
 	MOVQ tileInt8_panel(AX), BX
 
-run464:
+run424:
 	CMPQ BP, last-8(SP)
-	JEQ done467
+	JEQ done427
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next466
+	JEQ next426
 
-step465:
+step425:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -18091,16 +17299,16 @@ step465:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step465
+	JNE step425
 
-next466:
-	JMP run464
+next426:
+	JMP run424
 
-done467:
+done427:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes468
+	JNE codes428
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -18116,7 +17324,7 @@ done467:
 	VZEROUPPER
 	RET
 
-codes468:
+codes428:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -18146,6 +17354,1522 @@ codes468:
 	VMULPS Z26, Z6, Z6
 	VMULPS Z26, Z7, Z7
 	VMULPS Z26, Z8, Z8
+	MOVQ tileInt8_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone429
+	MOVQ tileInt8_residualStarts(AX), DX
+	MOVL $0x3f800000, CX
+	VPBROADCASTD CX, Z30
+	VPBROADCASTD tileInt8_low(AX), Z24
+	VPBROADCASTD tileInt8_high(AX), Z25
+	VPBROADCASTD tileInt8_ratio(AX), Z26
+	VPBROADCASTD tileInt8_residualFlip(AX), Z27
+	VPBROADCASTD tileInt8_residualZero(AX), Z28
+	VPBROADCASTD tileInt8_residualRatio(AX), Z29
+	MOVQ (DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z0, Z0
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z0, Z0
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z0, Z0
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z0, Z0
+	VFMADD213PS Z31, Z30, Z0
+	MOVQ 8(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z1, Z1
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z1, Z1
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z1, Z1
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z1, Z1
+	VFMADD213PS Z31, Z30, Z1
+	MOVQ 16(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z2, Z2
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z2, Z2
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z2, Z2
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z2, Z2
+	VFMADD213PS Z31, Z30, Z2
+	MOVQ 24(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z3, Z3
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z3, Z3
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z3, Z3
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z3, Z3
+	VFMADD213PS Z31, Z30, Z3
+	MOVQ 32(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z4, Z4
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z4, Z4
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z4, Z4
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z4, Z4
+	VFMADD213PS Z31, Z30, Z4
+	MOVQ 40(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z5, Z5
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z5, Z5
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z5, Z5
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z5, Z5
+	VFMADD213PS Z31, Z30, Z5
+	MOVQ 48(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z6, Z6
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z6, Z6
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z6, Z6
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z6, Z6
+	VFMADD213PS Z31, Z30, Z6
+	MOVQ 56(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z7, Z7
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z7, Z7
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z7, Z7
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z7, Z7
+	VFMADD213PS Z31, Z30, Z7
+	MOVQ 64(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z8, Z8
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z8, Z8
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z8, Z8
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z8, Z8
+	VFMADD213PS Z31, Z30, Z8
+	JMP rounded430
+
+alone429:
+	CMPB tileInt8_bounded(AX), $0
+	JNE rounded430
+	VPBROADCASTD tileInt8_high(AX), Z28
+	VMINPS Z28, Z0, Z0
+	VMINPS Z28, Z1, Z1
+	VMINPS Z28, Z2, Z2
+	VMINPS Z28, Z3, Z3
+	VMINPS Z28, Z4, Z4
+	VMINPS Z28, Z5, Z5
+	VMINPS Z28, Z6, Z6
+	VMINPS Z28, Z7, Z7
+	VMINPS Z28, Z8, Z8
+
+rounded430:
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VCVTPS2DQ Z8, Z8
+	VPBROADCASTB tileInt8_greatest(AX), Z28
+	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
+	VPBROADCASTB tileInt8_least(AX), Z30
+	VPBROADCASTB tileInt8_shift(AX), Z31
+
+	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
+	VMOVDQU32 transpose4x4<>(SB), Z26
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z29, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z29, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPMAXUB Z30, Z0, Z0
+	VPMINUB Z28, Z0, Z0
+	VPXORD Z31, Z0, Z0
+	VPERMD Z0, Z26, Z0
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z29, Z4, Z4
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z29, Z6, Z6
+	VPACKUSWB Z6, Z4, Z4
+	VPMAXUB Z30, Z4, Z4
+	VPMINUB Z28, Z4, Z4
+	VPXORD Z31, Z4, Z4
+	VPERMD Z4, Z26, Z4
+	VPACKSSDW Z8, Z8, Z8
+	VPADDSW Z29, Z8, Z8
+	VPACKUSWB Z8, Z8, Z8
+	VPMAXUB Z30, Z8, Z8
+	VPMINUB Z28, Z8, Z8
+	VPXORD Z31, Z8, Z8
+	VPERMD Z8, Z26, Z8
+	MOVQ tileInt8_outStarts(AX), DX
+	MOVL tileInt8_mask(AX), CX
+	KMOVD CX, K1
+	CMPL CX, $0xffff
+	JNE partial431
+	MOVQ (DX), SI
+	VMOVDQU8 X0, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 X4, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z4, X5
+	MOVQ 40(DX), SI
+	VMOVDQU8 X5, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z4, X6
+	MOVQ 48(DX), SI
+	VMOVDQU8 X6, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z4, X7
+	MOVQ 56(DX), SI
+	VMOVDQU8 X7, (BX)(SI*1)
+	MOVQ 64(DX), SI
+	VMOVDQU8 X8, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+partial431:
+	MOVQ (DX), SI
+	VMOVDQU8 X0, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, K1, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 X4, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z4, X5
+	MOVQ 40(DX), SI
+	VMOVDQU8 X5, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z4, X6
+	MOVQ 48(DX), SI
+	VMOVDQU8 X6, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z4, X7
+	MOVQ 56(DX), SI
+	VMOVDQU8 X7, K1, (BX)(SI*1)
+	MOVQ 64(DX), SI
+	VMOVDQU8 X8, K1, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+rows8of392:
+
+	// 8 rows: the sums begin with bias − zero point·Σ weights
+	MOVL tileInt8_mask(AX), CX
+	KMOVW CX, K1
+	MOVQ tileInt8_bias(AX), BX
+	MOVQ tileInt8_weightSums(AX), DX
+	VPBROADCASTD tileInt8_correction(AX), Z31
+	VMOVDQU32.Z (DX), K1, Z30
+	VMOVDQU32.Z (BX), K1, Z0
+	VPMULLD Z31, Z30, Z30
+	VPADDD Z30, Z0, Z0
+	VMOVDQA64 Z0, Z1
+	VMOVDQA64 Z0, Z2
+	VMOVDQA64 Z0, Z3
+	VMOVDQA64 Z0, Z4
+	VMOVDQA64 Z0, Z5
+	VMOVDQA64 Z0, Z6
+	VMOVDQA64 Z0, Z7
+	MOVL $0x80808080, CX
+	VPBROADCASTD CX, Z31
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_runLength(AX), CX
+	MOVQ CX, length-16(SP)
+	MOVQ tileInt8_runStarts(AX), BP
+	MOVQ tileInt8_runStarts+8(AX), CX
+	LEAQ (BP)(CX*8), CX
+	MOVQ CX, last-8(SP)
+	MOVQ tileInt8_rowStarts(AX), AX
+	MOVQ (AX), R8
+	MOVQ 8(AX), R9
+	MOVQ 16(AX), R10
+	MOVQ 24(AX), R11
+	MOVQ 32(AX), R12
+	MOVQ 40(AX), R13
+	MOVQ 48(AX), R14
+	MOVQ 56(AX), R15
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_a(AX), BX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	LEAQ (BX)(R15*1), R15
+	MOVQ tileInt8_panel(AX), BX
+
+run432:
+	CMPQ BP, last-8(SP)
+	JEQ done435
+	MOVQ (BP), AX
+	ADDQ length-16(SP), AX
+	MOVQ AX, end-24(SP)
+	MOVQ (BP), AX
+	ADDQ $8, BP
+	CMPQ AX, end-24(SP)
+	JEQ next434
+
+step433:
+	VMOVDQU64 (BX), Z24
+	PREFETCHT0 8192(BX)
+	VPBROADCASTD (R8)(AX*1), Z26
+	VPXORD Z31, Z26, Z26
+	VPDPBUSD Z24, Z26, Z0
+	VPBROADCASTD (R9)(AX*1), Z27
+	VPXORD Z31, Z27, Z27
+	VPDPBUSD Z24, Z27, Z1
+	VPBROADCASTD (R10)(AX*1), Z28
+	VPXORD Z31, Z28, Z28
+	VPDPBUSD Z24, Z28, Z2
+	VPBROADCASTD (R11)(AX*1), Z29
+	VPXORD Z31, Z29, Z29
+	VPDPBUSD Z24, Z29, Z3
+	VPBROADCASTD (R12)(AX*1), Z30
+	VPXORD Z31, Z30, Z30
+	VPDPBUSD Z24, Z30, Z4
+	VPBROADCASTD (R13)(AX*1), Z26
+	VPXORD Z31, Z26, Z26
+	VPDPBUSD Z24, Z26, Z5
+	VPBROADCASTD (R14)(AX*1), Z27
+	VPXORD Z31, Z27, Z27
+	VPDPBUSD Z24, Z27, Z6
+	VPBROADCASTD (R15)(AX*1), Z28
+	VPXORD Z31, Z28, Z28
+	VPDPBUSD Z24, Z28, Z7
+	ADDQ $128, BX
+	ADDQ $4, AX
+	CMPQ AX, end-24(SP)
+	JNE step433
+
+next434:
+	JMP run432
+
+done435:
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_out(AX), BX
+	TESTQ BX, BX
+	JNE codes436
+
+	// sums as they are, 32 a row
+	MOVQ tileInt8_acc(AX), BX
+	VMOVDQU32 Z0, (BX)
+	VMOVDQU32 Z1, 128(BX)
+	VMOVDQU32 Z2, 256(BX)
+	VMOVDQU32 Z3, 384(BX)
+	VMOVDQU32 Z4, 512(BX)
+	VMOVDQU32 Z5, 640(BX)
+	VMOVDQU32 Z6, 768(BX)
+	VMOVDQU32 Z7, 896(BX)
+	VZEROUPPER
+	RET
+
+codes436:
+
+	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
+	MOVQ tileInt8_multiplier(AX), DX
+	MOVL $0x7f7fffff, CX
+	VPBROADCASTD CX, Z28
+	MOVL $0xff7fffff, CX
+	VPBROADCASTD CX, Z29
+	VMOVUPS.Z (DX), K1, Z26
+	VCMPPS $7, Z26, Z26, K3
+	VMINPS.Z Z28, Z26, K3, Z26
+	VMAXPS Z29, Z26, Z26
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z26, Z0, Z0
+	VMULPS Z26, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VMULPS Z26, Z3, Z3
+	VMULPS Z26, Z4, Z4
+	VMULPS Z26, Z5, Z5
+	VMULPS Z26, Z6, Z6
+	VMULPS Z26, Z7, Z7
+	MOVQ tileInt8_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone437
+	MOVQ tileInt8_residualStarts(AX), DX
+	MOVL $0x3f800000, CX
+	VPBROADCASTD CX, Z30
+	VPBROADCASTD tileInt8_low(AX), Z24
+	VPBROADCASTD tileInt8_high(AX), Z25
+	VPBROADCASTD tileInt8_ratio(AX), Z26
+	VPBROADCASTD tileInt8_residualFlip(AX), Z27
+	VPBROADCASTD tileInt8_residualZero(AX), Z28
+	VPBROADCASTD tileInt8_residualRatio(AX), Z29
+	MOVQ (DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z0, Z0
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z0, Z0
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z0, Z0
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z0, Z0
+	VFMADD213PS Z31, Z30, Z0
+	MOVQ 8(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z1, Z1
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z1, Z1
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z1, Z1
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z1, Z1
+	VFMADD213PS Z31, Z30, Z1
+	MOVQ 16(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z2, Z2
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z2, Z2
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z2, Z2
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z2, Z2
+	VFMADD213PS Z31, Z30, Z2
+	MOVQ 24(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z3, Z3
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z3, Z3
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z3, Z3
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z3, Z3
+	VFMADD213PS Z31, Z30, Z3
+	MOVQ 32(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z4, Z4
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z4, Z4
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z4, Z4
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z4, Z4
+	VFMADD213PS Z31, Z30, Z4
+	MOVQ 40(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z5, Z5
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z5, Z5
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z5, Z5
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z5, Z5
+	VFMADD213PS Z31, Z30, Z5
+	MOVQ 48(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z6, Z6
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z6, Z6
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z6, Z6
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z6, Z6
+	VFMADD213PS Z31, Z30, Z6
+	MOVQ 56(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z7, Z7
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z7, Z7
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z7, Z7
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z7, Z7
+	VFMADD213PS Z31, Z30, Z7
+	JMP rounded438
+
+alone437:
+	CMPB tileInt8_bounded(AX), $0
+	JNE rounded438
+	VPBROADCASTD tileInt8_high(AX), Z28
+	VMINPS Z28, Z0, Z0
+	VMINPS Z28, Z1, Z1
+	VMINPS Z28, Z2, Z2
+	VMINPS Z28, Z3, Z3
+	VMINPS Z28, Z4, Z4
+	VMINPS Z28, Z5, Z5
+	VMINPS Z28, Z6, Z6
+	VMINPS Z28, Z7, Z7
+
+rounded438:
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VCVTPS2DQ Z6, Z6
+	VCVTPS2DQ Z7, Z7
+	VPBROADCASTB tileInt8_greatest(AX), Z28
+	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
+	VPBROADCASTB tileInt8_least(AX), Z30
+	VPBROADCASTB tileInt8_shift(AX), Z31
+
+	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
+	VMOVDQU32 transpose4x4<>(SB), Z26
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z29, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z29, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPMAXUB Z30, Z0, Z0
+	VPMINUB Z28, Z0, Z0
+	VPXORD Z31, Z0, Z0
+	VPERMD Z0, Z26, Z0
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z29, Z4, Z4
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z29, Z6, Z6
+	VPACKUSWB Z6, Z4, Z4
+	VPMAXUB Z30, Z4, Z4
+	VPMINUB Z28, Z4, Z4
+	VPXORD Z31, Z4, Z4
+	VPERMD Z4, Z26, Z4
+	MOVQ tileInt8_outStarts(AX), DX
+	MOVL tileInt8_mask(AX), CX
+	KMOVD CX, K1
+	CMPL CX, $0xffff
+	JNE partial439
+	MOVQ (DX), SI
+	VMOVDQU8 X0, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 X4, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z4, X5
+	MOVQ 40(DX), SI
+	VMOVDQU8 X5, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z4, X6
+	MOVQ 48(DX), SI
+	VMOVDQU8 X6, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z4, X7
+	MOVQ 56(DX), SI
+	VMOVDQU8 X7, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+partial439:
+	MOVQ (DX), SI
+	VMOVDQU8 X0, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, K1, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 X4, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z4, X5
+	MOVQ 40(DX), SI
+	VMOVDQU8 X5, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z4, X6
+	MOVQ 48(DX), SI
+	VMOVDQU8 X6, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z4, X7
+	MOVQ 56(DX), SI
+	VMOVDQU8 X7, K1, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+rows7of393:
+
+	// 7 rows: the sums begin with bias − zero point·Σ weights
+	MOVL tileInt8_mask(AX), CX
+	KMOVW CX, K1
+	MOVQ tileInt8_bias(AX), BX
+	MOVQ tileInt8_weightSums(AX), DX
+	VPBROADCASTD tileInt8_correction(AX), Z31
+	VMOVDQU32.Z (DX), K1, Z30
+	VMOVDQU32.Z (BX), K1, Z0
+	VPMULLD Z31, Z30, Z30
+	VPADDD Z30, Z0, Z0
+	VMOVDQA64 Z0, Z1
+	VMOVDQA64 Z0, Z2
+	VMOVDQA64 Z0, Z3
+	VMOVDQA64 Z0, Z4
+	VMOVDQA64 Z0, Z5
+	VMOVDQA64 Z0, Z6
+	MOVL $0x80808080, CX
+	VPBROADCASTD CX, Z31
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_runLength(AX), CX
+	MOVQ CX, length-16(SP)
+	MOVQ tileInt8_runStarts(AX), BP
+	MOVQ tileInt8_runStarts+8(AX), CX
+	LEAQ (BP)(CX*8), CX
+	MOVQ CX, last-8(SP)
+	MOVQ tileInt8_rowStarts(AX), AX
+	MOVQ (AX), R8
+	MOVQ 8(AX), R9
+	MOVQ 16(AX), R10
+	MOVQ 24(AX), R11
+	MOVQ 32(AX), R12
+	MOVQ 40(AX), R13
+	MOVQ 48(AX), R14
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_a(AX), BX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	LEAQ (BX)(R14*1), R14
+	MOVQ tileInt8_panel(AX), BX
+
+run440:
+	CMPQ BP, last-8(SP)
+	JEQ done443
+	MOVQ (BP), AX
+	ADDQ length-16(SP), AX
+	MOVQ AX, end-24(SP)
+	MOVQ (BP), AX
+	ADDQ $8, BP
+	CMPQ AX, end-24(SP)
+	JEQ next442
+
+step441:
+	VMOVDQU64 (BX), Z24
+	PREFETCHT0 8192(BX)
+	VPBROADCASTD (R8)(AX*1), Z26
+	VPXORD Z31, Z26, Z26
+	VPDPBUSD Z24, Z26, Z0
+	VPBROADCASTD (R9)(AX*1), Z27
+	VPXORD Z31, Z27, Z27
+	VPDPBUSD Z24, Z27, Z1
+	VPBROADCASTD (R10)(AX*1), Z28
+	VPXORD Z31, Z28, Z28
+	VPDPBUSD Z24, Z28, Z2
+	VPBROADCASTD (R11)(AX*1), Z29
+	VPXORD Z31, Z29, Z29
+	VPDPBUSD Z24, Z29, Z3
+	VPBROADCASTD (R12)(AX*1), Z30
+	VPXORD Z31, Z30, Z30
+	VPDPBUSD Z24, Z30, Z4
+	VPBROADCASTD (R13)(AX*1), Z26
+	VPXORD Z31, Z26, Z26
+	VPDPBUSD Z24, Z26, Z5
+	VPBROADCASTD (R14)(AX*1), Z27
+	VPXORD Z31, Z27, Z27
+	VPDPBUSD Z24, Z27, Z6
+	ADDQ $128, BX
+	ADDQ $4, AX
+	CMPQ AX, end-24(SP)
+	JNE step441
+
+next442:
+	JMP run440
+
+done443:
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_out(AX), BX
+	TESTQ BX, BX
+	JNE codes444
+
+	// sums as they are, 32 a row
+	MOVQ tileInt8_acc(AX), BX
+	VMOVDQU32 Z0, (BX)
+	VMOVDQU32 Z1, 128(BX)
+	VMOVDQU32 Z2, 256(BX)
+	VMOVDQU32 Z3, 384(BX)
+	VMOVDQU32 Z4, 512(BX)
+	VMOVDQU32 Z5, 640(BX)
+	VMOVDQU32 Z6, 768(BX)
+	VZEROUPPER
+	RET
+
+codes444:
+
+	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
+	MOVQ tileInt8_multiplier(AX), DX
+	MOVL $0x7f7fffff, CX
+	VPBROADCASTD CX, Z28
+	MOVL $0xff7fffff, CX
+	VPBROADCASTD CX, Z29
+	VMOVUPS.Z (DX), K1, Z26
+	VCMPPS $7, Z26, Z26, K3
+	VMINPS.Z Z28, Z26, K3, Z26
+	VMAXPS Z29, Z26, Z26
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z26, Z0, Z0
+	VMULPS Z26, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VMULPS Z26, Z3, Z3
+	VMULPS Z26, Z4, Z4
+	VMULPS Z26, Z5, Z5
+	VMULPS Z26, Z6, Z6
+	MOVQ tileInt8_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone445
+	MOVQ tileInt8_residualStarts(AX), DX
+	MOVL $0x3f800000, CX
+	VPBROADCASTD CX, Z30
+	VPBROADCASTD tileInt8_low(AX), Z24
+	VPBROADCASTD tileInt8_high(AX), Z25
+	VPBROADCASTD tileInt8_ratio(AX), Z26
+	VPBROADCASTD tileInt8_residualFlip(AX), Z27
+	VPBROADCASTD tileInt8_residualZero(AX), Z28
+	VPBROADCASTD tileInt8_residualRatio(AX), Z29
+	MOVQ (DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z0, Z0
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z0, Z0
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z0, Z0
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z0, Z0
+	VFMADD213PS Z31, Z30, Z0
+	MOVQ 8(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z1, Z1
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z1, Z1
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z1, Z1
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z1, Z1
+	VFMADD213PS Z31, Z30, Z1
+	MOVQ 16(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z2, Z2
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z2, Z2
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z2, Z2
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z2, Z2
+	VFMADD213PS Z31, Z30, Z2
+	MOVQ 24(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z3, Z3
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z3, Z3
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z3, Z3
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z3, Z3
+	VFMADD213PS Z31, Z30, Z3
+	MOVQ 32(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z4, Z4
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z4, Z4
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z4, Z4
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z4, Z4
+	VFMADD213PS Z31, Z30, Z4
+	MOVQ 40(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z5, Z5
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z5, Z5
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z5, Z5
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z5, Z5
+	VFMADD213PS Z31, Z30, Z5
+	MOVQ 48(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z6, Z6
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z6, Z6
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z6, Z6
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z6, Z6
+	VFMADD213PS Z31, Z30, Z6
+	JMP rounded446
+
+alone445:
+	CMPB tileInt8_bounded(AX), $0
+	JNE rounded446
+	VPBROADCASTD tileInt8_high(AX), Z28
+	VMINPS Z28, Z0, Z0
+	VMINPS Z28, Z1, Z1
+	VMINPS Z28, Z2, Z2
+	VMINPS Z28, Z3, Z3
+	VMINPS Z28, Z4, Z4
+	VMINPS Z28, Z5, Z5
+	VMINPS Z28, Z6, Z6
+
+rounded446:
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VCVTPS2DQ Z6, Z6
+	VPBROADCASTB tileInt8_greatest(AX), Z28
+	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
+	VPBROADCASTB tileInt8_least(AX), Z30
+	VPBROADCASTB tileInt8_shift(AX), Z31
+
+	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
+	VMOVDQU32 transpose4x4<>(SB), Z26
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z29, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z29, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPMAXUB Z30, Z0, Z0
+	VPMINUB Z28, Z0, Z0
+	VPXORD Z31, Z0, Z0
+	VPERMD Z0, Z26, Z0
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z29, Z4, Z4
+	VPACKSSDW Z6, Z6, Z6
+	VPADDSW Z29, Z6, Z6
+	VPACKUSWB Z6, Z4, Z4
+	VPMAXUB Z30, Z4, Z4
+	VPMINUB Z28, Z4, Z4
+	VPXORD Z31, Z4, Z4
+	VPERMD Z4, Z26, Z4
+	MOVQ tileInt8_outStarts(AX), DX
+	MOVL tileInt8_mask(AX), CX
+	KMOVD CX, K1
+	CMPL CX, $0xffff
+	JNE partial447
+	MOVQ (DX), SI
+	VMOVDQU8 X0, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 X4, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z4, X5
+	MOVQ 40(DX), SI
+	VMOVDQU8 X5, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z4, X6
+	MOVQ 48(DX), SI
+	VMOVDQU8 X6, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+partial447:
+	MOVQ (DX), SI
+	VMOVDQU8 X0, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, K1, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 X4, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z4, X5
+	MOVQ 40(DX), SI
+	VMOVDQU8 X5, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z4, X6
+	MOVQ 48(DX), SI
+	VMOVDQU8 X6, K1, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+rows6of394:
+
+	// 6 rows: the sums begin with bias − zero point·Σ weights
+	MOVL tileInt8_mask(AX), CX
+	KMOVW CX, K1
+	MOVQ tileInt8_bias(AX), BX
+	MOVQ tileInt8_weightSums(AX), DX
+	VPBROADCASTD tileInt8_correction(AX), Z31
+	VMOVDQU32.Z (DX), K1, Z30
+	VMOVDQU32.Z (BX), K1, Z0
+	VPMULLD Z31, Z30, Z30
+	VPADDD Z30, Z0, Z0
+	VMOVDQA64 Z0, Z1
+	VMOVDQA64 Z0, Z2
+	VMOVDQA64 Z0, Z3
+	VMOVDQA64 Z0, Z4
+	VMOVDQA64 Z0, Z5
+	MOVL $0x80808080, CX
+	VPBROADCASTD CX, Z31
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_runLength(AX), CX
+	MOVQ CX, length-16(SP)
+	MOVQ tileInt8_runStarts(AX), BP
+	MOVQ tileInt8_runStarts+8(AX), CX
+	LEAQ (BP)(CX*8), CX
+	MOVQ CX, last-8(SP)
+	MOVQ tileInt8_rowStarts(AX), AX
+	MOVQ (AX), R8
+	MOVQ 8(AX), R9
+	MOVQ 16(AX), R10
+	MOVQ 24(AX), R11
+	MOVQ 32(AX), R12
+	MOVQ 40(AX), R13
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_a(AX), BX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	LEAQ (BX)(R13*1), R13
+	MOVQ tileInt8_panel(AX), BX
+
+run448:
+	CMPQ BP, last-8(SP)
+	JEQ done451
+	MOVQ (BP), AX
+	ADDQ length-16(SP), AX
+	MOVQ AX, end-24(SP)
+	MOVQ (BP), AX
+	ADDQ $8, BP
+	CMPQ AX, end-24(SP)
+	JEQ next450
+
+step449:
+	VMOVDQU64 (BX), Z24
+	PREFETCHT0 8192(BX)
+	VPBROADCASTD (R8)(AX*1), Z26
+	VPXORD Z31, Z26, Z26
+	VPDPBUSD Z24, Z26, Z0
+	VPBROADCASTD (R9)(AX*1), Z27
+	VPXORD Z31, Z27, Z27
+	VPDPBUSD Z24, Z27, Z1
+	VPBROADCASTD (R10)(AX*1), Z28
+	VPXORD Z31, Z28, Z28
+	VPDPBUSD Z24, Z28, Z2
+	VPBROADCASTD (R11)(AX*1), Z29
+	VPXORD Z31, Z29, Z29
+	VPDPBUSD Z24, Z29, Z3
+	VPBROADCASTD (R12)(AX*1), Z30
+	VPXORD Z31, Z30, Z30
+	VPDPBUSD Z24, Z30, Z4
+	VPBROADCASTD (R13)(AX*1), Z26
+	VPXORD Z31, Z26, Z26
+	VPDPBUSD Z24, Z26, Z5
+	ADDQ $128, BX
+	ADDQ $4, AX
+	CMPQ AX, end-24(SP)
+	JNE step449
+
+next450:
+	JMP run448
+
+done451:
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_out(AX), BX
+	TESTQ BX, BX
+	JNE codes452
+
+	// sums as they are, 32 a row
+	MOVQ tileInt8_acc(AX), BX
+	VMOVDQU32 Z0, (BX)
+	VMOVDQU32 Z1, 128(BX)
+	VMOVDQU32 Z2, 256(BX)
+	VMOVDQU32 Z3, 384(BX)
+	VMOVDQU32 Z4, 512(BX)
+	VMOVDQU32 Z5, 640(BX)
+	VZEROUPPER
+	RET
+
+codes452:
+
+	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
+	MOVQ tileInt8_multiplier(AX), DX
+	MOVL $0x7f7fffff, CX
+	VPBROADCASTD CX, Z28
+	MOVL $0xff7fffff, CX
+	VPBROADCASTD CX, Z29
+	VMOVUPS.Z (DX), K1, Z26
+	VCMPPS $7, Z26, Z26, K3
+	VMINPS.Z Z28, Z26, K3, Z26
+	VMAXPS Z29, Z26, Z26
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z26, Z0, Z0
+	VMULPS Z26, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VMULPS Z26, Z3, Z3
+	VMULPS Z26, Z4, Z4
+	VMULPS Z26, Z5, Z5
+	MOVQ tileInt8_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone453
+	MOVQ tileInt8_residualStarts(AX), DX
+	MOVL $0x3f800000, CX
+	VPBROADCASTD CX, Z30
+	VPBROADCASTD tileInt8_low(AX), Z24
+	VPBROADCASTD tileInt8_high(AX), Z25
+	VPBROADCASTD tileInt8_ratio(AX), Z26
+	VPBROADCASTD tileInt8_residualFlip(AX), Z27
+	VPBROADCASTD tileInt8_residualZero(AX), Z28
+	VPBROADCASTD tileInt8_residualRatio(AX), Z29
+	MOVQ (DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z0, Z0
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z0, Z0
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z0, Z0
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z0, Z0
+	VFMADD213PS Z31, Z30, Z0
+	MOVQ 8(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z1, Z1
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z1, Z1
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z1, Z1
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z1, Z1
+	VFMADD213PS Z31, Z30, Z1
+	MOVQ 16(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z2, Z2
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z2, Z2
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z2, Z2
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z2, Z2
+	VFMADD213PS Z31, Z30, Z2
+	MOVQ 24(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z3, Z3
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z3, Z3
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z3, Z3
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z3, Z3
+	VFMADD213PS Z31, Z30, Z3
+	MOVQ 32(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z4, Z4
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z4, Z4
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z4, Z4
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z4, Z4
+	VFMADD213PS Z31, Z30, Z4
+	MOVQ 40(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z5, Z5
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z5, Z5
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z5, Z5
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z5, Z5
+	VFMADD213PS Z31, Z30, Z5
+	JMP rounded454
+
+alone453:
+	CMPB tileInt8_bounded(AX), $0
+	JNE rounded454
+	VPBROADCASTD tileInt8_high(AX), Z28
+	VMINPS Z28, Z0, Z0
+	VMINPS Z28, Z1, Z1
+	VMINPS Z28, Z2, Z2
+	VMINPS Z28, Z3, Z3
+	VMINPS Z28, Z4, Z4
+	VMINPS Z28, Z5, Z5
+
+rounded454:
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VCVTPS2DQ Z4, Z4
+	VCVTPS2DQ Z5, Z5
+	VPBROADCASTB tileInt8_greatest(AX), Z28
+	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
+	VPBROADCASTB tileInt8_least(AX), Z30
+	VPBROADCASTB tileInt8_shift(AX), Z31
+
+	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
+	VMOVDQU32 transpose4x4<>(SB), Z26
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z29, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z29, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPMAXUB Z30, Z0, Z0
+	VPMINUB Z28, Z0, Z0
+	VPXORD Z31, Z0, Z0
+	VPERMD Z0, Z26, Z0
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z29, Z4, Z4
+	VPACKUSWB Z4, Z4, Z4
+	VPMAXUB Z30, Z4, Z4
+	VPMINUB Z28, Z4, Z4
+	VPXORD Z31, Z4, Z4
+	VPERMD Z4, Z26, Z4
+	MOVQ tileInt8_outStarts(AX), DX
+	MOVL tileInt8_mask(AX), CX
+	KMOVD CX, K1
+	CMPL CX, $0xffff
+	JNE partial455
+	MOVQ (DX), SI
+	VMOVDQU8 X0, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 X4, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z4, X5
+	MOVQ 40(DX), SI
+	VMOVDQU8 X5, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+partial455:
+	MOVQ (DX), SI
+	VMOVDQU8 X0, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, K1, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 X4, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z4, X5
+	MOVQ 40(DX), SI
+	VMOVDQU8 X5, K1, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+rows5of395:
+
+	// 5 rows: the sums begin with bias − zero point·Σ weights
+	MOVL tileInt8_mask(AX), CX
+	KMOVW CX, K1
+	MOVQ tileInt8_bias(AX), BX
+	MOVQ tileInt8_weightSums(AX), DX
+	VPBROADCASTD tileInt8_correction(AX), Z31
+	VMOVDQU32.Z (DX), K1, Z30
+	VMOVDQU32.Z (BX), K1, Z0
+	VPMULLD Z31, Z30, Z30
+	VPADDD Z30, Z0, Z0
+	VMOVDQA64 Z0, Z1
+	VMOVDQA64 Z0, Z2
+	VMOVDQA64 Z0, Z3
+	VMOVDQA64 Z0, Z4
+	MOVL $0x80808080, CX
+	VPBROADCASTD CX, Z31
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_runLength(AX), CX
+	MOVQ CX, length-16(SP)
+	MOVQ tileInt8_runStarts(AX), BP
+	MOVQ tileInt8_runStarts+8(AX), CX
+	LEAQ (BP)(CX*8), CX
+	MOVQ CX, last-8(SP)
+	MOVQ tileInt8_rowStarts(AX), AX
+	MOVQ (AX), R8
+	MOVQ 8(AX), R9
+	MOVQ 16(AX), R10
+	MOVQ 24(AX), R11
+	MOVQ 32(AX), R12
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_a(AX), BX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	LEAQ (BX)(R12*1), R12
+	MOVQ tileInt8_panel(AX), BX
+
+run456:
+	CMPQ BP, last-8(SP)
+	JEQ done459
+	MOVQ (BP), AX
+	ADDQ length-16(SP), AX
+	MOVQ AX, end-24(SP)
+	MOVQ (BP), AX
+	ADDQ $8, BP
+	CMPQ AX, end-24(SP)
+	JEQ next458
+
+step457:
+	VMOVDQU64 (BX), Z24
+	PREFETCHT0 8192(BX)
+	VPBROADCASTD (R8)(AX*1), Z26
+	VPXORD Z31, Z26, Z26
+	VPDPBUSD Z24, Z26, Z0
+	VPBROADCASTD (R9)(AX*1), Z27
+	VPXORD Z31, Z27, Z27
+	VPDPBUSD Z24, Z27, Z1
+	VPBROADCASTD (R10)(AX*1), Z28
+	VPXORD Z31, Z28, Z28
+	VPDPBUSD Z24, Z28, Z2
+	VPBROADCASTD (R11)(AX*1), Z29
+	VPXORD Z31, Z29, Z29
+	VPDPBUSD Z24, Z29, Z3
+	VPBROADCASTD (R12)(AX*1), Z30
+	VPXORD Z31, Z30, Z30
+	VPDPBUSD Z24, Z30, Z4
+	ADDQ $128, BX
+	ADDQ $4, AX
+	CMPQ AX, end-24(SP)
+	JNE step457
+
+next458:
+	JMP run456
+
+done459:
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_out(AX), BX
+	TESTQ BX, BX
+	JNE codes460
+
+	// sums as they are, 32 a row
+	MOVQ tileInt8_acc(AX), BX
+	VMOVDQU32 Z0, (BX)
+	VMOVDQU32 Z1, 128(BX)
+	VMOVDQU32 Z2, 256(BX)
+	VMOVDQU32 Z3, 384(BX)
+	VMOVDQU32 Z4, 512(BX)
+	VZEROUPPER
+	RET
+
+codes460:
+
+	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
+	MOVQ tileInt8_multiplier(AX), DX
+	MOVL $0x7f7fffff, CX
+	VPBROADCASTD CX, Z28
+	MOVL $0xff7fffff, CX
+	VPBROADCASTD CX, Z29
+	VMOVUPS.Z (DX), K1, Z26
+	VCMPPS $7, Z26, Z26, K3
+	VMINPS.Z Z28, Z26, K3, Z26
+	VMAXPS Z29, Z26, Z26
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z26, Z0, Z0
+	VMULPS Z26, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VMULPS Z26, Z3, Z3
+	VMULPS Z26, Z4, Z4
+	MOVQ tileInt8_residual(AX), SI
+	TESTQ SI, SI
+	JEQ alone461
+	MOVQ tileInt8_residualStarts(AX), DX
+	MOVL $0x3f800000, CX
+	VPBROADCASTD CX, Z30
+	VPBROADCASTD tileInt8_low(AX), Z24
+	VPBROADCASTD tileInt8_high(AX), Z25
+	VPBROADCASTD tileInt8_ratio(AX), Z26
+	VPBROADCASTD tileInt8_residualFlip(AX), Z27
+	VPBROADCASTD tileInt8_residualZero(AX), Z28
+	VPBROADCASTD tileInt8_residualRatio(AX), Z29
+	MOVQ (DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z0, Z0
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z0, Z0
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z0, Z0
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z0, Z0
+	VFMADD213PS Z31, Z30, Z0
+	MOVQ 8(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z1, Z1
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z1, Z1
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z1, Z1
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z1, Z1
+	VFMADD213PS Z31, Z30, Z1
+	MOVQ 16(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z2, Z2
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z2, Z2
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z2, Z2
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z2, Z2
+	VFMADD213PS Z31, Z30, Z2
+	MOVQ 24(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z3, Z3
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z3, Z3
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z3, Z3
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z3, Z3
+	VFMADD213PS Z31, Z30, Z3
+	MOVQ 32(DX), DI
+	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
+	VMINPS Z25, Z4, Z4
+	VPXORD Z27, Z31, Z31
+	VMAXPS Z24, Z4, Z4
+	VFMSUB213PS Z28, Z30, Z31
+	VRNDSCALEPS $8, Z4, Z4
+	VMULPS Z29, Z31, Z31
+	VMULPS Z26, Z4, Z4
+	VFMADD213PS Z31, Z30, Z4
+	JMP rounded462
+
+alone461:
+	CMPB tileInt8_bounded(AX), $0
+	JNE rounded462
+	VPBROADCASTD tileInt8_high(AX), Z28
+	VMINPS Z28, Z0, Z0
+	VMINPS Z28, Z1, Z1
+	VMINPS Z28, Z2, Z2
+	VMINPS Z28, Z3, Z3
+	VMINPS Z28, Z4, Z4
+
+rounded462:
+	VCVTPS2DQ Z0, Z0
+	VCVTPS2DQ Z1, Z1
+	VCVTPS2DQ Z2, Z2
+	VCVTPS2DQ Z3, Z3
+	VCVTPS2DQ Z4, Z4
+	VPBROADCASTB tileInt8_greatest(AX), Z28
+	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
+	VPBROADCASTB tileInt8_least(AX), Z30
+	VPBROADCASTB tileInt8_shift(AX), Z31
+
+	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
+	VMOVDQU32 transpose4x4<>(SB), Z26
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z29, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z29, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPMAXUB Z30, Z0, Z0
+	VPMINUB Z28, Z0, Z0
+	VPXORD Z31, Z0, Z0
+	VPERMD Z0, Z26, Z0
+	VPACKSSDW Z4, Z4, Z4
+	VPADDSW Z29, Z4, Z4
+	VPACKUSWB Z4, Z4, Z4
+	VPMAXUB Z30, Z4, Z4
+	VPMINUB Z28, Z4, Z4
+	VPXORD Z31, Z4, Z4
+	VPERMD Z4, Z26, Z4
+	MOVQ tileInt8_outStarts(AX), DX
+	MOVL tileInt8_mask(AX), CX
+	KMOVD CX, K1
+	CMPL CX, $0xffff
+	JNE partial463
+	MOVQ (DX), SI
+	VMOVDQU8 X0, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 X4, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+partial463:
+	MOVQ (DX), SI
+	VMOVDQU8 X0, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, K1, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 X4, K1, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+rows4of396:
+
+	// 4 rows: the sums begin with bias − zero point·Σ weights
+	MOVL tileInt8_mask(AX), CX
+	KMOVW CX, K1
+	MOVQ tileInt8_bias(AX), BX
+	MOVQ tileInt8_weightSums(AX), DX
+	VPBROADCASTD tileInt8_correction(AX), Z31
+	VMOVDQU32.Z (DX), K1, Z30
+	VMOVDQU32.Z (BX), K1, Z0
+	VPMULLD Z31, Z30, Z30
+	VPADDD Z30, Z0, Z0
+	VMOVDQA64 Z0, Z1
+	VMOVDQA64 Z0, Z2
+	VMOVDQA64 Z0, Z3
+	MOVL $0x80808080, CX
+	VPBROADCASTD CX, Z31
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_runLength(AX), CX
+	MOVQ CX, length-16(SP)
+	MOVQ tileInt8_runStarts(AX), BP
+	MOVQ tileInt8_runStarts+8(AX), CX
+	LEAQ (BP)(CX*8), CX
+	MOVQ CX, last-8(SP)
+	MOVQ tileInt8_rowStarts(AX), AX
+	MOVQ (AX), R8
+	MOVQ 8(AX), R9
+	MOVQ 16(AX), R10
+	MOVQ 24(AX), R11
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_a(AX), BX
+	LEAQ (BX)(R8*1), R8
+	LEAQ (BX)(R9*1), R9
+	LEAQ (BX)(R10*1), R10
+	LEAQ (BX)(R11*1), R11
+	MOVQ tileInt8_panel(AX), BX
+
+run464:
+	CMPQ BP, last-8(SP)
+	JEQ done467
+	MOVQ (BP), AX
+	ADDQ length-16(SP), AX
+	MOVQ AX, end-24(SP)
+	MOVQ (BP), AX
+	ADDQ $8, BP
+	CMPQ AX, end-24(SP)
+	JEQ next466
+
+step465:
+	VMOVDQU64 (BX), Z24
+	PREFETCHT0 8192(BX)
+	VPBROADCASTD (R8)(AX*1), Z26
+	VPXORD Z31, Z26, Z26
+	VPDPBUSD Z24, Z26, Z0
+	VPBROADCASTD (R9)(AX*1), Z27
+	VPXORD Z31, Z27, Z27
+	VPDPBUSD Z24, Z27, Z1
+	VPBROADCASTD (R10)(AX*1), Z28
+	VPXORD Z31, Z28, Z28
+	VPDPBUSD Z24, Z28, Z2
+	VPBROADCASTD (R11)(AX*1), Z29
+	VPXORD Z31, Z29, Z29
+	VPDPBUSD Z24, Z29, Z3
+	ADDQ $128, BX
+	ADDQ $4, AX
+	CMPQ AX, end-24(SP)
+	JNE step465
+
+next466:
+	JMP run464
+
+done467:
+	MOVQ t+0(FP), AX
+	MOVQ tileInt8_out(AX), BX
+	TESTQ BX, BX
+	JNE codes468
+
+	// sums as they are, 32 a row
+	MOVQ tileInt8_acc(AX), BX
+	VMOVDQU32 Z0, (BX)
+	VMOVDQU32 Z1, 128(BX)
+	VMOVDQU32 Z2, 256(BX)
+	VMOVDQU32 Z3, 384(BX)
+	VZEROUPPER
+	RET
+
+codes468:
+
+	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
+	MOVQ tileInt8_multiplier(AX), DX
+	MOVL $0x7f7fffff, CX
+	VPBROADCASTD CX, Z28
+	MOVL $0xff7fffff, CX
+	VPBROADCASTD CX, Z29
+	VMOVUPS.Z (DX), K1, Z26
+	VCMPPS $7, Z26, Z26, K3
+	VMINPS.Z Z28, Z26, K3, Z26
+	VMAXPS Z29, Z26, Z26
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z26, Z0, Z0
+	VMULPS Z26, Z1, Z1
+	VMULPS Z26, Z2, Z2
+	VMULPS Z26, Z3, Z3
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
 	JEQ alone469
@@ -18198,56 +18922,6 @@ codes468:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z3, Z3
 	VFMADD213PS Z31, Z30, Z3
-	MOVQ 32(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z4, Z4
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z4, Z4
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z4, Z4
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z4, Z4
-	VFMADD213PS Z31, Z30, Z4
-	MOVQ 40(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z5, Z5
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z5, Z5
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z5, Z5
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z5, Z5
-	VFMADD213PS Z31, Z30, Z5
-	MOVQ 48(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z6, Z6
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z6, Z6
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z6, Z6
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z6, Z6
-	VFMADD213PS Z31, Z30, Z6
-	MOVQ 56(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z7, Z7
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z7, Z7
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z7, Z7
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z7, Z7
-	VFMADD213PS Z31, Z30, Z7
-	MOVQ 64(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z8, Z8
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z8, Z8
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z8, Z8
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z8, Z8
-	VFMADD213PS Z31, Z30, Z8
 	JMP rounded470
 
 alone469:
@@ -18258,22 +18932,12 @@ alone469:
 	VMINPS Z28, Z1, Z1
 	VMINPS Z28, Z2, Z2
 	VMINPS Z28, Z3, Z3
-	VMINPS Z28, Z4, Z4
-	VMINPS Z28, Z5, Z5
-	VMINPS Z28, Z6, Z6
-	VMINPS Z28, Z7, Z7
-	VMINPS Z28, Z8, Z8
 
 rounded470:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
 	VCVTPS2DQ Z3, Z3
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VCVTPS2DQ Z8, Z8
 	VPBROADCASTB tileInt8_greatest(AX), Z28
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
@@ -18290,22 +18954,6 @@ rounded470:
 	VPMINUB Z28, Z0, Z0
 	VPXORD Z31, Z0, Z0
 	VPERMD Z0, Z26, Z0
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW Z29, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW Z29, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB Z30, Z4, Z4
-	VPMINUB Z28, Z4, Z4
-	VPXORD Z31, Z4, Z4
-	VPERMD Z4, Z26, Z4
-	VPACKSSDW Z8, Z8, Z8
-	VPADDSW Z29, Z8, Z8
-	VPACKUSWB Z8, Z8, Z8
-	VPMAXUB Z30, Z8, Z8
-	VPMINUB Z28, Z8, Z8
-	VPXORD Z31, Z8, Z8
-	VPERMD Z8, Z26, Z8
 	MOVQ tileInt8_outStarts(AX), DX
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
@@ -18322,19 +18970,6 @@ rounded470:
 	VEXTRACTI32X4 $3, Z0, X3
 	MOVQ 24(DX), SI
 	VMOVDQU8 X3, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 X4, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z4, X5
-	MOVQ 40(DX), SI
-	VMOVDQU8 X5, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z4, X6
-	MOVQ 48(DX), SI
-	VMOVDQU8 X6, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z4, X7
-	MOVQ 56(DX), SI
-	VMOVDQU8 X7, (BX)(SI*1)
-	MOVQ 64(DX), SI
-	VMOVDQU8 X8, (BX)(SI*1)
 	VZEROUPPER
 	RET
 
@@ -18350,1527 +18985,10 @@ partial471:
 	VEXTRACTI32X4 $3, Z0, X3
 	MOVQ 24(DX), SI
 	VMOVDQU8 X3, K1, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 X4, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z4, X5
-	MOVQ 40(DX), SI
-	VMOVDQU8 X5, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z4, X6
-	MOVQ 48(DX), SI
-	VMOVDQU8 X6, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z4, X7
-	MOVQ 56(DX), SI
-	VMOVDQU8 X7, K1, (BX)(SI*1)
-	MOVQ 64(DX), SI
-	VMOVDQU8 X8, K1, (BX)(SI*1)
 	VZEROUPPER
 	RET
 
-rows8of428:
-
-	// 8 rows: the sums begin with bias − zero point·Σ weights
-	MOVL tileInt8_mask(AX), CX
-	KMOVW CX, K1
-	MOVQ tileInt8_bias(AX), BX
-	MOVQ tileInt8_weightSums(AX), DX
-	VPBROADCASTD tileInt8_correction(AX), Z31
-	VMOVDQU32.Z (DX), K1, Z30
-	VMOVDQU32.Z (BX), K1, Z0
-	VPMULLD Z31, Z30, Z30
-	VPADDD Z30, Z0, Z0
-	VMOVDQA64 Z0, Z1
-	VMOVDQA64 Z0, Z2
-	VMOVDQA64 Z0, Z3
-	VMOVDQA64 Z0, Z4
-	VMOVDQA64 Z0, Z5
-	VMOVDQA64 Z0, Z6
-	VMOVDQA64 Z0, Z7
-	MOVL $0x80808080, CX
-	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual472
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 56(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual472:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_runLength(AX), CX
-	MOVQ CX, length-16(SP)
-	MOVQ tileInt8_runStarts(AX), BP
-	MOVQ tileInt8_runStarts+8(AX), CX
-	LEAQ (BP)(CX*8), CX
-	MOVQ CX, last-8(SP)
-	MOVQ tileInt8_rowStarts(AX), AX
-	MOVQ (AX), R8
-	MOVQ 8(AX), R9
-	MOVQ 16(AX), R10
-	MOVQ 24(AX), R11
-	MOVQ 32(AX), R12
-	MOVQ 40(AX), R13
-	MOVQ 48(AX), R14
-	MOVQ 56(AX), R15
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_a(AX), BX
-	LEAQ (BX)(R8*1), R8
-	LEAQ (BX)(R9*1), R9
-	LEAQ (BX)(R10*1), R10
-	LEAQ (BX)(R11*1), R11
-	LEAQ (BX)(R12*1), R12
-	LEAQ (BX)(R13*1), R13
-	LEAQ (BX)(R14*1), R14
-	LEAQ (BX)(R15*1), R15
-	MOVQ tileInt8_panel(AX), BX
-
-run473:
-	CMPQ BP, last-8(SP)
-	JEQ done476
-	MOVQ (BP), AX
-	ADDQ length-16(SP), AX
-	MOVQ AX, end-24(SP)
-	MOVQ (BP), AX
-	ADDQ $8, BP
-	CMPQ AX, end-24(SP)
-	JEQ next475
-
-step474:
-	VMOVDQU64 (BX), Z24
-	PREFETCHT0 8192(BX)
-	VPBROADCASTD (R8)(AX*1), Z26
-	VPXORD Z31, Z26, Z26
-	VPDPBUSD Z24, Z26, Z0
-	VPBROADCASTD (R9)(AX*1), Z27
-	VPXORD Z31, Z27, Z27
-	VPDPBUSD Z24, Z27, Z1
-	VPBROADCASTD (R10)(AX*1), Z28
-	VPXORD Z31, Z28, Z28
-	VPDPBUSD Z24, Z28, Z2
-	VPBROADCASTD (R11)(AX*1), Z29
-	VPXORD Z31, Z29, Z29
-	VPDPBUSD Z24, Z29, Z3
-	VPBROADCASTD (R12)(AX*1), Z30
-	VPXORD Z31, Z30, Z30
-	VPDPBUSD Z24, Z30, Z4
-	VPBROADCASTD (R13)(AX*1), Z26
-	VPXORD Z31, Z26, Z26
-	VPDPBUSD Z24, Z26, Z5
-	VPBROADCASTD (R14)(AX*1), Z27
-	VPXORD Z31, Z27, Z27
-	VPDPBUSD Z24, Z27, Z6
-	VPBROADCASTD (R15)(AX*1), Z28
-	VPXORD Z31, Z28, Z28
-	VPDPBUSD Z24, Z28, Z7
-	ADDQ $128, BX
-	ADDQ $4, AX
-	CMPQ AX, end-24(SP)
-	JNE step474
-
-next475:
-	JMP run473
-
-done476:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_out(AX), BX
-	TESTQ BX, BX
-	JNE codes477
-
-	// sums as they are, 32 a row
-	MOVQ tileInt8_acc(AX), BX
-	VMOVDQU32 Z0, (BX)
-	VMOVDQU32 Z1, 128(BX)
-	VMOVDQU32 Z2, 256(BX)
-	VMOVDQU32 Z3, 384(BX)
-	VMOVDQU32 Z4, 512(BX)
-	VMOVDQU32 Z5, 640(BX)
-	VMOVDQU32 Z6, 768(BX)
-	VMOVDQU32 Z7, 896(BX)
-	VZEROUPPER
-	RET
-
-codes477:
-
-	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
-	MOVQ tileInt8_multiplier(AX), DX
-	MOVL $0x7f7fffff, CX
-	VPBROADCASTD CX, Z28
-	MOVL $0xff7fffff, CX
-	VPBROADCASTD CX, Z29
-	VMOVUPS.Z (DX), K1, Z26
-	VCMPPS $7, Z26, Z26, K3
-	VMINPS.Z Z28, Z26, K3, Z26
-	VMAXPS Z29, Z26, Z26
-	VCVTDQ2PS Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VCVTDQ2PS Z7, Z7
-	VMULPS Z26, Z0, Z0
-	VMULPS Z26, Z1, Z1
-	VMULPS Z26, Z2, Z2
-	VMULPS Z26, Z3, Z3
-	VMULPS Z26, Z4, Z4
-	VMULPS Z26, Z5, Z5
-	VMULPS Z26, Z6, Z6
-	VMULPS Z26, Z7, Z7
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ alone478
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVL $0x3f800000, CX
-	VPBROADCASTD CX, Z30
-	VPBROADCASTD tileInt8_low(AX), Z24
-	VPBROADCASTD tileInt8_high(AX), Z25
-	VPBROADCASTD tileInt8_ratio(AX), Z26
-	VPBROADCASTD tileInt8_residualFlip(AX), Z27
-	VPBROADCASTD tileInt8_residualZero(AX), Z28
-	VPBROADCASTD tileInt8_residualRatio(AX), Z29
-	MOVQ (DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z0, Z0
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z0, Z0
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z0, Z0
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z0, Z0
-	VFMADD213PS Z31, Z30, Z0
-	MOVQ 8(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z1, Z1
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z1, Z1
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z1, Z1
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z1, Z1
-	VFMADD213PS Z31, Z30, Z1
-	MOVQ 16(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z2, Z2
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z2, Z2
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z2, Z2
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z2, Z2
-	VFMADD213PS Z31, Z30, Z2
-	MOVQ 24(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z3, Z3
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z3, Z3
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z3, Z3
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z3, Z3
-	VFMADD213PS Z31, Z30, Z3
-	MOVQ 32(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z4, Z4
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z4, Z4
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z4, Z4
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z4, Z4
-	VFMADD213PS Z31, Z30, Z4
-	MOVQ 40(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z5, Z5
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z5, Z5
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z5, Z5
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z5, Z5
-	VFMADD213PS Z31, Z30, Z5
-	MOVQ 48(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z6, Z6
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z6, Z6
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z6, Z6
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z6, Z6
-	VFMADD213PS Z31, Z30, Z6
-	MOVQ 56(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z7, Z7
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z7, Z7
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z7, Z7
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z7, Z7
-	VFMADD213PS Z31, Z30, Z7
-	JMP rounded479
-
-alone478:
-	CMPB tileInt8_bounded(AX), $0
-	JNE rounded479
-	VPBROADCASTD tileInt8_high(AX), Z28
-	VMINPS Z28, Z0, Z0
-	VMINPS Z28, Z1, Z1
-	VMINPS Z28, Z2, Z2
-	VMINPS Z28, Z3, Z3
-	VMINPS Z28, Z4, Z4
-	VMINPS Z28, Z5, Z5
-	VMINPS Z28, Z6, Z6
-	VMINPS Z28, Z7, Z7
-
-rounded479:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VCVTPS2DQ Z7, Z7
-	VPBROADCASTB tileInt8_greatest(AX), Z28
-	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
-	VPBROADCASTB tileInt8_least(AX), Z30
-	VPBROADCASTB tileInt8_shift(AX), Z31
-
-	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW Z29, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW Z29, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB Z30, Z0, Z0
-	VPMINUB Z28, Z0, Z0
-	VPXORD Z31, Z0, Z0
-	VPERMD Z0, Z26, Z0
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW Z29, Z4, Z4
-	VPACKSSDW Z7, Z6, Z6
-	VPADDSW Z29, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB Z30, Z4, Z4
-	VPMINUB Z28, Z4, Z4
-	VPXORD Z31, Z4, Z4
-	VPERMD Z4, Z26, Z4
-	MOVQ tileInt8_outStarts(AX), DX
-	MOVL tileInt8_mask(AX), CX
-	KMOVD CX, K1
-	CMPL CX, $0xffff
-	JNE partial480
-	MOVQ (DX), SI
-	VMOVDQU8 X0, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z0, X1
-	MOVQ 8(DX), SI
-	VMOVDQU8 X1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z0, X2
-	MOVQ 16(DX), SI
-	VMOVDQU8 X2, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z0, X3
-	MOVQ 24(DX), SI
-	VMOVDQU8 X3, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 X4, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z4, X5
-	MOVQ 40(DX), SI
-	VMOVDQU8 X5, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z4, X6
-	MOVQ 48(DX), SI
-	VMOVDQU8 X6, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z4, X7
-	MOVQ 56(DX), SI
-	VMOVDQU8 X7, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-partial480:
-	MOVQ (DX), SI
-	VMOVDQU8 X0, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z0, X1
-	MOVQ 8(DX), SI
-	VMOVDQU8 X1, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z0, X2
-	MOVQ 16(DX), SI
-	VMOVDQU8 X2, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z0, X3
-	MOVQ 24(DX), SI
-	VMOVDQU8 X3, K1, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 X4, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z4, X5
-	MOVQ 40(DX), SI
-	VMOVDQU8 X5, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z4, X6
-	MOVQ 48(DX), SI
-	VMOVDQU8 X6, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z4, X7
-	MOVQ 56(DX), SI
-	VMOVDQU8 X7, K1, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-rows7of429:
-
-	// 7 rows: the sums begin with bias − zero point·Σ weights
-	MOVL tileInt8_mask(AX), CX
-	KMOVW CX, K1
-	MOVQ tileInt8_bias(AX), BX
-	MOVQ tileInt8_weightSums(AX), DX
-	VPBROADCASTD tileInt8_correction(AX), Z31
-	VMOVDQU32.Z (DX), K1, Z30
-	VMOVDQU32.Z (BX), K1, Z0
-	VPMULLD Z31, Z30, Z30
-	VPADDD Z30, Z0, Z0
-	VMOVDQA64 Z0, Z1
-	VMOVDQA64 Z0, Z2
-	VMOVDQA64 Z0, Z3
-	VMOVDQA64 Z0, Z4
-	VMOVDQA64 Z0, Z5
-	VMOVDQA64 Z0, Z6
-	MOVL $0x80808080, CX
-	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual481
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 48(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual481:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_runLength(AX), CX
-	MOVQ CX, length-16(SP)
-	MOVQ tileInt8_runStarts(AX), BP
-	MOVQ tileInt8_runStarts+8(AX), CX
-	LEAQ (BP)(CX*8), CX
-	MOVQ CX, last-8(SP)
-	MOVQ tileInt8_rowStarts(AX), AX
-	MOVQ (AX), R8
-	MOVQ 8(AX), R9
-	MOVQ 16(AX), R10
-	MOVQ 24(AX), R11
-	MOVQ 32(AX), R12
-	MOVQ 40(AX), R13
-	MOVQ 48(AX), R14
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_a(AX), BX
-	LEAQ (BX)(R8*1), R8
-	LEAQ (BX)(R9*1), R9
-	LEAQ (BX)(R10*1), R10
-	LEAQ (BX)(R11*1), R11
-	LEAQ (BX)(R12*1), R12
-	LEAQ (BX)(R13*1), R13
-	LEAQ (BX)(R14*1), R14
-	MOVQ tileInt8_panel(AX), BX
-
-run482:
-	CMPQ BP, last-8(SP)
-	JEQ done485
-	MOVQ (BP), AX
-	ADDQ length-16(SP), AX
-	MOVQ AX, end-24(SP)
-	MOVQ (BP), AX
-	ADDQ $8, BP
-	CMPQ AX, end-24(SP)
-	JEQ next484
-
-step483:
-	VMOVDQU64 (BX), Z24
-	PREFETCHT0 8192(BX)
-	VPBROADCASTD (R8)(AX*1), Z26
-	VPXORD Z31, Z26, Z26
-	VPDPBUSD Z24, Z26, Z0
-	VPBROADCASTD (R9)(AX*1), Z27
-	VPXORD Z31, Z27, Z27
-	VPDPBUSD Z24, Z27, Z1
-	VPBROADCASTD (R10)(AX*1), Z28
-	VPXORD Z31, Z28, Z28
-	VPDPBUSD Z24, Z28, Z2
-	VPBROADCASTD (R11)(AX*1), Z29
-	VPXORD Z31, Z29, Z29
-	VPDPBUSD Z24, Z29, Z3
-	VPBROADCASTD (R12)(AX*1), Z30
-	VPXORD Z31, Z30, Z30
-	VPDPBUSD Z24, Z30, Z4
-	VPBROADCASTD (R13)(AX*1), Z26
-	VPXORD Z31, Z26, Z26
-	VPDPBUSD Z24, Z26, Z5
-	VPBROADCASTD (R14)(AX*1), Z27
-	VPXORD Z31, Z27, Z27
-	VPDPBUSD Z24, Z27, Z6
-	ADDQ $128, BX
-	ADDQ $4, AX
-	CMPQ AX, end-24(SP)
-	JNE step483
-
-next484:
-	JMP run482
-
-done485:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_out(AX), BX
-	TESTQ BX, BX
-	JNE codes486
-
-	// sums as they are, 32 a row
-	MOVQ tileInt8_acc(AX), BX
-	VMOVDQU32 Z0, (BX)
-	VMOVDQU32 Z1, 128(BX)
-	VMOVDQU32 Z2, 256(BX)
-	VMOVDQU32 Z3, 384(BX)
-	VMOVDQU32 Z4, 512(BX)
-	VMOVDQU32 Z5, 640(BX)
-	VMOVDQU32 Z6, 768(BX)
-	VZEROUPPER
-	RET
-
-codes486:
-
-	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
-	MOVQ tileInt8_multiplier(AX), DX
-	MOVL $0x7f7fffff, CX
-	VPBROADCASTD CX, Z28
-	MOVL $0xff7fffff, CX
-	VPBROADCASTD CX, Z29
-	VMOVUPS.Z (DX), K1, Z26
-	VCMPPS $7, Z26, Z26, K3
-	VMINPS.Z Z28, Z26, K3, Z26
-	VMAXPS Z29, Z26, Z26
-	VCVTDQ2PS Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VCVTDQ2PS Z6, Z6
-	VMULPS Z26, Z0, Z0
-	VMULPS Z26, Z1, Z1
-	VMULPS Z26, Z2, Z2
-	VMULPS Z26, Z3, Z3
-	VMULPS Z26, Z4, Z4
-	VMULPS Z26, Z5, Z5
-	VMULPS Z26, Z6, Z6
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ alone487
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVL $0x3f800000, CX
-	VPBROADCASTD CX, Z30
-	VPBROADCASTD tileInt8_low(AX), Z24
-	VPBROADCASTD tileInt8_high(AX), Z25
-	VPBROADCASTD tileInt8_ratio(AX), Z26
-	VPBROADCASTD tileInt8_residualFlip(AX), Z27
-	VPBROADCASTD tileInt8_residualZero(AX), Z28
-	VPBROADCASTD tileInt8_residualRatio(AX), Z29
-	MOVQ (DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z0, Z0
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z0, Z0
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z0, Z0
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z0, Z0
-	VFMADD213PS Z31, Z30, Z0
-	MOVQ 8(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z1, Z1
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z1, Z1
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z1, Z1
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z1, Z1
-	VFMADD213PS Z31, Z30, Z1
-	MOVQ 16(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z2, Z2
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z2, Z2
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z2, Z2
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z2, Z2
-	VFMADD213PS Z31, Z30, Z2
-	MOVQ 24(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z3, Z3
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z3, Z3
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z3, Z3
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z3, Z3
-	VFMADD213PS Z31, Z30, Z3
-	MOVQ 32(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z4, Z4
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z4, Z4
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z4, Z4
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z4, Z4
-	VFMADD213PS Z31, Z30, Z4
-	MOVQ 40(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z5, Z5
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z5, Z5
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z5, Z5
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z5, Z5
-	VFMADD213PS Z31, Z30, Z5
-	MOVQ 48(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z6, Z6
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z6, Z6
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z6, Z6
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z6, Z6
-	VFMADD213PS Z31, Z30, Z6
-	JMP rounded488
-
-alone487:
-	CMPB tileInt8_bounded(AX), $0
-	JNE rounded488
-	VPBROADCASTD tileInt8_high(AX), Z28
-	VMINPS Z28, Z0, Z0
-	VMINPS Z28, Z1, Z1
-	VMINPS Z28, Z2, Z2
-	VMINPS Z28, Z3, Z3
-	VMINPS Z28, Z4, Z4
-	VMINPS Z28, Z5, Z5
-	VMINPS Z28, Z6, Z6
-
-rounded488:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VCVTPS2DQ Z6, Z6
-	VPBROADCASTB tileInt8_greatest(AX), Z28
-	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
-	VPBROADCASTB tileInt8_least(AX), Z30
-	VPBROADCASTB tileInt8_shift(AX), Z31
-
-	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW Z29, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW Z29, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB Z30, Z0, Z0
-	VPMINUB Z28, Z0, Z0
-	VPXORD Z31, Z0, Z0
-	VPERMD Z0, Z26, Z0
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW Z29, Z4, Z4
-	VPACKSSDW Z6, Z6, Z6
-	VPADDSW Z29, Z6, Z6
-	VPACKUSWB Z6, Z4, Z4
-	VPMAXUB Z30, Z4, Z4
-	VPMINUB Z28, Z4, Z4
-	VPXORD Z31, Z4, Z4
-	VPERMD Z4, Z26, Z4
-	MOVQ tileInt8_outStarts(AX), DX
-	MOVL tileInt8_mask(AX), CX
-	KMOVD CX, K1
-	CMPL CX, $0xffff
-	JNE partial489
-	MOVQ (DX), SI
-	VMOVDQU8 X0, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z0, X1
-	MOVQ 8(DX), SI
-	VMOVDQU8 X1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z0, X2
-	MOVQ 16(DX), SI
-	VMOVDQU8 X2, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z0, X3
-	MOVQ 24(DX), SI
-	VMOVDQU8 X3, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 X4, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z4, X5
-	MOVQ 40(DX), SI
-	VMOVDQU8 X5, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z4, X6
-	MOVQ 48(DX), SI
-	VMOVDQU8 X6, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-partial489:
-	MOVQ (DX), SI
-	VMOVDQU8 X0, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z0, X1
-	MOVQ 8(DX), SI
-	VMOVDQU8 X1, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z0, X2
-	MOVQ 16(DX), SI
-	VMOVDQU8 X2, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z0, X3
-	MOVQ 24(DX), SI
-	VMOVDQU8 X3, K1, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 X4, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z4, X5
-	MOVQ 40(DX), SI
-	VMOVDQU8 X5, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z4, X6
-	MOVQ 48(DX), SI
-	VMOVDQU8 X6, K1, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-rows6of430:
-
-	// 6 rows: the sums begin with bias − zero point·Σ weights
-	MOVL tileInt8_mask(AX), CX
-	KMOVW CX, K1
-	MOVQ tileInt8_bias(AX), BX
-	MOVQ tileInt8_weightSums(AX), DX
-	VPBROADCASTD tileInt8_correction(AX), Z31
-	VMOVDQU32.Z (DX), K1, Z30
-	VMOVDQU32.Z (BX), K1, Z0
-	VPMULLD Z31, Z30, Z30
-	VPADDD Z30, Z0, Z0
-	VMOVDQA64 Z0, Z1
-	VMOVDQA64 Z0, Z2
-	VMOVDQA64 Z0, Z3
-	VMOVDQA64 Z0, Z4
-	VMOVDQA64 Z0, Z5
-	MOVL $0x80808080, CX
-	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual490
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 40(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual490:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_runLength(AX), CX
-	MOVQ CX, length-16(SP)
-	MOVQ tileInt8_runStarts(AX), BP
-	MOVQ tileInt8_runStarts+8(AX), CX
-	LEAQ (BP)(CX*8), CX
-	MOVQ CX, last-8(SP)
-	MOVQ tileInt8_rowStarts(AX), AX
-	MOVQ (AX), R8
-	MOVQ 8(AX), R9
-	MOVQ 16(AX), R10
-	MOVQ 24(AX), R11
-	MOVQ 32(AX), R12
-	MOVQ 40(AX), R13
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_a(AX), BX
-	LEAQ (BX)(R8*1), R8
-	LEAQ (BX)(R9*1), R9
-	LEAQ (BX)(R10*1), R10
-	LEAQ (BX)(R11*1), R11
-	LEAQ (BX)(R12*1), R12
-	LEAQ (BX)(R13*1), R13
-	MOVQ tileInt8_panel(AX), BX
-
-run491:
-	CMPQ BP, last-8(SP)
-	JEQ done494
-	MOVQ (BP), AX
-	ADDQ length-16(SP), AX
-	MOVQ AX, end-24(SP)
-	MOVQ (BP), AX
-	ADDQ $8, BP
-	CMPQ AX, end-24(SP)
-	JEQ next493
-
-step492:
-	VMOVDQU64 (BX), Z24
-	PREFETCHT0 8192(BX)
-	VPBROADCASTD (R8)(AX*1), Z26
-	VPXORD Z31, Z26, Z26
-	VPDPBUSD Z24, Z26, Z0
-	VPBROADCASTD (R9)(AX*1), Z27
-	VPXORD Z31, Z27, Z27
-	VPDPBUSD Z24, Z27, Z1
-	VPBROADCASTD (R10)(AX*1), Z28
-	VPXORD Z31, Z28, Z28
-	VPDPBUSD Z24, Z28, Z2
-	VPBROADCASTD (R11)(AX*1), Z29
-	VPXORD Z31, Z29, Z29
-	VPDPBUSD Z24, Z29, Z3
-	VPBROADCASTD (R12)(AX*1), Z30
-	VPXORD Z31, Z30, Z30
-	VPDPBUSD Z24, Z30, Z4
-	VPBROADCASTD (R13)(AX*1), Z26
-	VPXORD Z31, Z26, Z26
-	VPDPBUSD Z24, Z26, Z5
-	ADDQ $128, BX
-	ADDQ $4, AX
-	CMPQ AX, end-24(SP)
-	JNE step492
-
-next493:
-	JMP run491
-
-done494:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_out(AX), BX
-	TESTQ BX, BX
-	JNE codes495
-
-	// sums as they are, 32 a row
-	MOVQ tileInt8_acc(AX), BX
-	VMOVDQU32 Z0, (BX)
-	VMOVDQU32 Z1, 128(BX)
-	VMOVDQU32 Z2, 256(BX)
-	VMOVDQU32 Z3, 384(BX)
-	VMOVDQU32 Z4, 512(BX)
-	VMOVDQU32 Z5, 640(BX)
-	VZEROUPPER
-	RET
-
-codes495:
-
-	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
-	MOVQ tileInt8_multiplier(AX), DX
-	MOVL $0x7f7fffff, CX
-	VPBROADCASTD CX, Z28
-	MOVL $0xff7fffff, CX
-	VPBROADCASTD CX, Z29
-	VMOVUPS.Z (DX), K1, Z26
-	VCMPPS $7, Z26, Z26, K3
-	VMINPS.Z Z28, Z26, K3, Z26
-	VMAXPS Z29, Z26, Z26
-	VCVTDQ2PS Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VCVTDQ2PS Z5, Z5
-	VMULPS Z26, Z0, Z0
-	VMULPS Z26, Z1, Z1
-	VMULPS Z26, Z2, Z2
-	VMULPS Z26, Z3, Z3
-	VMULPS Z26, Z4, Z4
-	VMULPS Z26, Z5, Z5
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ alone496
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVL $0x3f800000, CX
-	VPBROADCASTD CX, Z30
-	VPBROADCASTD tileInt8_low(AX), Z24
-	VPBROADCASTD tileInt8_high(AX), Z25
-	VPBROADCASTD tileInt8_ratio(AX), Z26
-	VPBROADCASTD tileInt8_residualFlip(AX), Z27
-	VPBROADCASTD tileInt8_residualZero(AX), Z28
-	VPBROADCASTD tileInt8_residualRatio(AX), Z29
-	MOVQ (DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z0, Z0
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z0, Z0
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z0, Z0
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z0, Z0
-	VFMADD213PS Z31, Z30, Z0
-	MOVQ 8(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z1, Z1
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z1, Z1
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z1, Z1
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z1, Z1
-	VFMADD213PS Z31, Z30, Z1
-	MOVQ 16(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z2, Z2
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z2, Z2
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z2, Z2
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z2, Z2
-	VFMADD213PS Z31, Z30, Z2
-	MOVQ 24(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z3, Z3
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z3, Z3
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z3, Z3
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z3, Z3
-	VFMADD213PS Z31, Z30, Z3
-	MOVQ 32(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z4, Z4
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z4, Z4
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z4, Z4
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z4, Z4
-	VFMADD213PS Z31, Z30, Z4
-	MOVQ 40(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z5, Z5
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z5, Z5
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z5, Z5
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z5, Z5
-	VFMADD213PS Z31, Z30, Z5
-	JMP rounded497
-
-alone496:
-	CMPB tileInt8_bounded(AX), $0
-	JNE rounded497
-	VPBROADCASTD tileInt8_high(AX), Z28
-	VMINPS Z28, Z0, Z0
-	VMINPS Z28, Z1, Z1
-	VMINPS Z28, Z2, Z2
-	VMINPS Z28, Z3, Z3
-	VMINPS Z28, Z4, Z4
-	VMINPS Z28, Z5, Z5
-
-rounded497:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VCVTPS2DQ Z4, Z4
-	VCVTPS2DQ Z5, Z5
-	VPBROADCASTB tileInt8_greatest(AX), Z28
-	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
-	VPBROADCASTB tileInt8_least(AX), Z30
-	VPBROADCASTB tileInt8_shift(AX), Z31
-
-	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW Z29, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW Z29, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB Z30, Z0, Z0
-	VPMINUB Z28, Z0, Z0
-	VPXORD Z31, Z0, Z0
-	VPERMD Z0, Z26, Z0
-	VPACKSSDW Z5, Z4, Z4
-	VPADDSW Z29, Z4, Z4
-	VPACKUSWB Z4, Z4, Z4
-	VPMAXUB Z30, Z4, Z4
-	VPMINUB Z28, Z4, Z4
-	VPXORD Z31, Z4, Z4
-	VPERMD Z4, Z26, Z4
-	MOVQ tileInt8_outStarts(AX), DX
-	MOVL tileInt8_mask(AX), CX
-	KMOVD CX, K1
-	CMPL CX, $0xffff
-	JNE partial498
-	MOVQ (DX), SI
-	VMOVDQU8 X0, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z0, X1
-	MOVQ 8(DX), SI
-	VMOVDQU8 X1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z0, X2
-	MOVQ 16(DX), SI
-	VMOVDQU8 X2, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z0, X3
-	MOVQ 24(DX), SI
-	VMOVDQU8 X3, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 X4, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z4, X5
-	MOVQ 40(DX), SI
-	VMOVDQU8 X5, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-partial498:
-	MOVQ (DX), SI
-	VMOVDQU8 X0, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z0, X1
-	MOVQ 8(DX), SI
-	VMOVDQU8 X1, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z0, X2
-	MOVQ 16(DX), SI
-	VMOVDQU8 X2, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z0, X3
-	MOVQ 24(DX), SI
-	VMOVDQU8 X3, K1, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 X4, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z4, X5
-	MOVQ 40(DX), SI
-	VMOVDQU8 X5, K1, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-rows5of431:
-
-	// 5 rows: the sums begin with bias − zero point·Σ weights
-	MOVL tileInt8_mask(AX), CX
-	KMOVW CX, K1
-	MOVQ tileInt8_bias(AX), BX
-	MOVQ tileInt8_weightSums(AX), DX
-	VPBROADCASTD tileInt8_correction(AX), Z31
-	VMOVDQU32.Z (DX), K1, Z30
-	VMOVDQU32.Z (BX), K1, Z0
-	VPMULLD Z31, Z30, Z30
-	VPADDD Z30, Z0, Z0
-	VMOVDQA64 Z0, Z1
-	VMOVDQA64 Z0, Z2
-	VMOVDQA64 Z0, Z3
-	VMOVDQA64 Z0, Z4
-	MOVL $0x80808080, CX
-	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual499
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 32(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual499:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_runLength(AX), CX
-	MOVQ CX, length-16(SP)
-	MOVQ tileInt8_runStarts(AX), BP
-	MOVQ tileInt8_runStarts+8(AX), CX
-	LEAQ (BP)(CX*8), CX
-	MOVQ CX, last-8(SP)
-	MOVQ tileInt8_rowStarts(AX), AX
-	MOVQ (AX), R8
-	MOVQ 8(AX), R9
-	MOVQ 16(AX), R10
-	MOVQ 24(AX), R11
-	MOVQ 32(AX), R12
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_a(AX), BX
-	LEAQ (BX)(R8*1), R8
-	LEAQ (BX)(R9*1), R9
-	LEAQ (BX)(R10*1), R10
-	LEAQ (BX)(R11*1), R11
-	LEAQ (BX)(R12*1), R12
-	MOVQ tileInt8_panel(AX), BX
-
-run500:
-	CMPQ BP, last-8(SP)
-	JEQ done503
-	MOVQ (BP), AX
-	ADDQ length-16(SP), AX
-	MOVQ AX, end-24(SP)
-	MOVQ (BP), AX
-	ADDQ $8, BP
-	CMPQ AX, end-24(SP)
-	JEQ next502
-
-step501:
-	VMOVDQU64 (BX), Z24
-	PREFETCHT0 8192(BX)
-	VPBROADCASTD (R8)(AX*1), Z26
-	VPXORD Z31, Z26, Z26
-	VPDPBUSD Z24, Z26, Z0
-	VPBROADCASTD (R9)(AX*1), Z27
-	VPXORD Z31, Z27, Z27
-	VPDPBUSD Z24, Z27, Z1
-	VPBROADCASTD (R10)(AX*1), Z28
-	VPXORD Z31, Z28, Z28
-	VPDPBUSD Z24, Z28, Z2
-	VPBROADCASTD (R11)(AX*1), Z29
-	VPXORD Z31, Z29, Z29
-	VPDPBUSD Z24, Z29, Z3
-	VPBROADCASTD (R12)(AX*1), Z30
-	VPXORD Z31, Z30, Z30
-	VPDPBUSD Z24, Z30, Z4
-	ADDQ $128, BX
-	ADDQ $4, AX
-	CMPQ AX, end-24(SP)
-	JNE step501
-
-next502:
-	JMP run500
-
-done503:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_out(AX), BX
-	TESTQ BX, BX
-	JNE codes504
-
-	// sums as they are, 32 a row
-	MOVQ tileInt8_acc(AX), BX
-	VMOVDQU32 Z0, (BX)
-	VMOVDQU32 Z1, 128(BX)
-	VMOVDQU32 Z2, 256(BX)
-	VMOVDQU32 Z3, 384(BX)
-	VMOVDQU32 Z4, 512(BX)
-	VZEROUPPER
-	RET
-
-codes504:
-
-	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
-	MOVQ tileInt8_multiplier(AX), DX
-	MOVL $0x7f7fffff, CX
-	VPBROADCASTD CX, Z28
-	MOVL $0xff7fffff, CX
-	VPBROADCASTD CX, Z29
-	VMOVUPS.Z (DX), K1, Z26
-	VCMPPS $7, Z26, Z26, K3
-	VMINPS.Z Z28, Z26, K3, Z26
-	VMAXPS Z29, Z26, Z26
-	VCVTDQ2PS Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VCVTDQ2PS Z4, Z4
-	VMULPS Z26, Z0, Z0
-	VMULPS Z26, Z1, Z1
-	VMULPS Z26, Z2, Z2
-	VMULPS Z26, Z3, Z3
-	VMULPS Z26, Z4, Z4
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ alone505
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVL $0x3f800000, CX
-	VPBROADCASTD CX, Z30
-	VPBROADCASTD tileInt8_low(AX), Z24
-	VPBROADCASTD tileInt8_high(AX), Z25
-	VPBROADCASTD tileInt8_ratio(AX), Z26
-	VPBROADCASTD tileInt8_residualFlip(AX), Z27
-	VPBROADCASTD tileInt8_residualZero(AX), Z28
-	VPBROADCASTD tileInt8_residualRatio(AX), Z29
-	MOVQ (DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z0, Z0
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z0, Z0
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z0, Z0
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z0, Z0
-	VFMADD213PS Z31, Z30, Z0
-	MOVQ 8(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z1, Z1
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z1, Z1
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z1, Z1
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z1, Z1
-	VFMADD213PS Z31, Z30, Z1
-	MOVQ 16(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z2, Z2
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z2, Z2
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z2, Z2
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z2, Z2
-	VFMADD213PS Z31, Z30, Z2
-	MOVQ 24(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z3, Z3
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z3, Z3
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z3, Z3
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z3, Z3
-	VFMADD213PS Z31, Z30, Z3
-	MOVQ 32(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z4, Z4
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z4, Z4
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z4, Z4
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z4, Z4
-	VFMADD213PS Z31, Z30, Z4
-	JMP rounded506
-
-alone505:
-	CMPB tileInt8_bounded(AX), $0
-	JNE rounded506
-	VPBROADCASTD tileInt8_high(AX), Z28
-	VMINPS Z28, Z0, Z0
-	VMINPS Z28, Z1, Z1
-	VMINPS Z28, Z2, Z2
-	VMINPS Z28, Z3, Z3
-	VMINPS Z28, Z4, Z4
-
-rounded506:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VCVTPS2DQ Z4, Z4
-	VPBROADCASTB tileInt8_greatest(AX), Z28
-	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
-	VPBROADCASTB tileInt8_least(AX), Z30
-	VPBROADCASTB tileInt8_shift(AX), Z31
-
-	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW Z29, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW Z29, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB Z30, Z0, Z0
-	VPMINUB Z28, Z0, Z0
-	VPXORD Z31, Z0, Z0
-	VPERMD Z0, Z26, Z0
-	VPACKSSDW Z4, Z4, Z4
-	VPADDSW Z29, Z4, Z4
-	VPACKUSWB Z4, Z4, Z4
-	VPMAXUB Z30, Z4, Z4
-	VPMINUB Z28, Z4, Z4
-	VPXORD Z31, Z4, Z4
-	VPERMD Z4, Z26, Z4
-	MOVQ tileInt8_outStarts(AX), DX
-	MOVL tileInt8_mask(AX), CX
-	KMOVD CX, K1
-	CMPL CX, $0xffff
-	JNE partial507
-	MOVQ (DX), SI
-	VMOVDQU8 X0, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z0, X1
-	MOVQ 8(DX), SI
-	VMOVDQU8 X1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z0, X2
-	MOVQ 16(DX), SI
-	VMOVDQU8 X2, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z0, X3
-	MOVQ 24(DX), SI
-	VMOVDQU8 X3, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 X4, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-partial507:
-	MOVQ (DX), SI
-	VMOVDQU8 X0, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z0, X1
-	MOVQ 8(DX), SI
-	VMOVDQU8 X1, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z0, X2
-	MOVQ 16(DX), SI
-	VMOVDQU8 X2, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z0, X3
-	MOVQ 24(DX), SI
-	VMOVDQU8 X3, K1, (BX)(SI*1)
-	MOVQ 32(DX), SI
-	VMOVDQU8 X4, K1, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-rows4of432:
-
-	// 4 rows: the sums begin with bias − zero point·Σ weights
-	MOVL tileInt8_mask(AX), CX
-	KMOVW CX, K1
-	MOVQ tileInt8_bias(AX), BX
-	MOVQ tileInt8_weightSums(AX), DX
-	VPBROADCASTD tileInt8_correction(AX), Z31
-	VMOVDQU32.Z (DX), K1, Z30
-	VMOVDQU32.Z (BX), K1, Z0
-	VPMULLD Z31, Z30, Z30
-	VPADDD Z30, Z0, Z0
-	VMOVDQA64 Z0, Z1
-	VMOVDQA64 Z0, Z2
-	VMOVDQA64 Z0, Z3
-	MOVL $0x80808080, CX
-	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual508
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 24(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual508:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_runLength(AX), CX
-	MOVQ CX, length-16(SP)
-	MOVQ tileInt8_runStarts(AX), BP
-	MOVQ tileInt8_runStarts+8(AX), CX
-	LEAQ (BP)(CX*8), CX
-	MOVQ CX, last-8(SP)
-	MOVQ tileInt8_rowStarts(AX), AX
-	MOVQ (AX), R8
-	MOVQ 8(AX), R9
-	MOVQ 16(AX), R10
-	MOVQ 24(AX), R11
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_a(AX), BX
-	LEAQ (BX)(R8*1), R8
-	LEAQ (BX)(R9*1), R9
-	LEAQ (BX)(R10*1), R10
-	LEAQ (BX)(R11*1), R11
-	MOVQ tileInt8_panel(AX), BX
-
-run509:
-	CMPQ BP, last-8(SP)
-	JEQ done512
-	MOVQ (BP), AX
-	ADDQ length-16(SP), AX
-	MOVQ AX, end-24(SP)
-	MOVQ (BP), AX
-	ADDQ $8, BP
-	CMPQ AX, end-24(SP)
-	JEQ next511
-
-step510:
-	VMOVDQU64 (BX), Z24
-	PREFETCHT0 8192(BX)
-	VPBROADCASTD (R8)(AX*1), Z26
-	VPXORD Z31, Z26, Z26
-	VPDPBUSD Z24, Z26, Z0
-	VPBROADCASTD (R9)(AX*1), Z27
-	VPXORD Z31, Z27, Z27
-	VPDPBUSD Z24, Z27, Z1
-	VPBROADCASTD (R10)(AX*1), Z28
-	VPXORD Z31, Z28, Z28
-	VPDPBUSD Z24, Z28, Z2
-	VPBROADCASTD (R11)(AX*1), Z29
-	VPXORD Z31, Z29, Z29
-	VPDPBUSD Z24, Z29, Z3
-	ADDQ $128, BX
-	ADDQ $4, AX
-	CMPQ AX, end-24(SP)
-	JNE step510
-
-next511:
-	JMP run509
-
-done512:
-	MOVQ t+0(FP), AX
-	MOVQ tileInt8_out(AX), BX
-	TESTQ BX, BX
-	JNE codes513
-
-	// sums as they are, 32 a row
-	MOVQ tileInt8_acc(AX), BX
-	VMOVDQU32 Z0, (BX)
-	VMOVDQU32 Z1, 128(BX)
-	VMOVDQU32 Z2, 256(BX)
-	VMOVDQU32 Z3, 384(BX)
-	VZEROUPPER
-	RET
-
-codes513:
-
-	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
-	MOVQ tileInt8_multiplier(AX), DX
-	MOVL $0x7f7fffff, CX
-	VPBROADCASTD CX, Z28
-	MOVL $0xff7fffff, CX
-	VPBROADCASTD CX, Z29
-	VMOVUPS.Z (DX), K1, Z26
-	VCMPPS $7, Z26, Z26, K3
-	VMINPS.Z Z28, Z26, K3, Z26
-	VMAXPS Z29, Z26, Z26
-	VCVTDQ2PS Z0, Z0
-	VCVTDQ2PS Z1, Z1
-	VCVTDQ2PS Z2, Z2
-	VCVTDQ2PS Z3, Z3
-	VMULPS Z26, Z0, Z0
-	VMULPS Z26, Z1, Z1
-	VMULPS Z26, Z2, Z2
-	VMULPS Z26, Z3, Z3
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ alone514
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVL $0x3f800000, CX
-	VPBROADCASTD CX, Z30
-	VPBROADCASTD tileInt8_low(AX), Z24
-	VPBROADCASTD tileInt8_high(AX), Z25
-	VPBROADCASTD tileInt8_ratio(AX), Z26
-	VPBROADCASTD tileInt8_residualFlip(AX), Z27
-	VPBROADCASTD tileInt8_residualZero(AX), Z28
-	VPBROADCASTD tileInt8_residualRatio(AX), Z29
-	MOVQ (DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z0, Z0
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z0, Z0
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z0, Z0
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z0, Z0
-	VFMADD213PS Z31, Z30, Z0
-	MOVQ 8(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z1, Z1
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z1, Z1
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z1, Z1
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z1, Z1
-	VFMADD213PS Z31, Z30, Z1
-	MOVQ 16(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z2, Z2
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z2, Z2
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z2, Z2
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z2, Z2
-	VFMADD213PS Z31, Z30, Z2
-	MOVQ 24(DX), DI
-	VPMOVZXBD.Z 0(SI)(DI*1), K1, Z31
-	VMINPS Z25, Z3, Z3
-	VPXORD Z27, Z31, Z31
-	VMAXPS Z24, Z3, Z3
-	VFMSUB213PS Z28, Z30, Z31
-	VRNDSCALEPS $8, Z3, Z3
-	VMULPS Z29, Z31, Z31
-	VMULPS Z26, Z3, Z3
-	VFMADD213PS Z31, Z30, Z3
-	JMP rounded515
-
-alone514:
-	CMPB tileInt8_bounded(AX), $0
-	JNE rounded515
-	VPBROADCASTD tileInt8_high(AX), Z28
-	VMINPS Z28, Z0, Z0
-	VMINPS Z28, Z1, Z1
-	VMINPS Z28, Z2, Z2
-	VMINPS Z28, Z3, Z3
-
-rounded515:
-	VCVTPS2DQ Z0, Z0
-	VCVTPS2DQ Z1, Z1
-	VCVTPS2DQ Z2, Z2
-	VCVTPS2DQ Z3, Z3
-	VPBROADCASTB tileInt8_greatest(AX), Z28
-	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
-	VPBROADCASTB tileInt8_least(AX), Z30
-	VPBROADCASTB tileInt8_shift(AX), Z31
-
-	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
-	VPACKSSDW Z1, Z0, Z0
-	VPADDSW Z29, Z0, Z0
-	VPACKSSDW Z3, Z2, Z2
-	VPADDSW Z29, Z2, Z2
-	VPACKUSWB Z2, Z0, Z0
-	VPMAXUB Z30, Z0, Z0
-	VPMINUB Z28, Z0, Z0
-	VPXORD Z31, Z0, Z0
-	VPERMD Z0, Z26, Z0
-	MOVQ tileInt8_outStarts(AX), DX
-	MOVL tileInt8_mask(AX), CX
-	KMOVD CX, K1
-	CMPL CX, $0xffff
-	JNE partial516
-	MOVQ (DX), SI
-	VMOVDQU8 X0, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z0, X1
-	MOVQ 8(DX), SI
-	VMOVDQU8 X1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z0, X2
-	MOVQ 16(DX), SI
-	VMOVDQU8 X2, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z0, X3
-	MOVQ 24(DX), SI
-	VMOVDQU8 X3, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-partial516:
-	MOVQ (DX), SI
-	VMOVDQU8 X0, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $1, Z0, X1
-	MOVQ 8(DX), SI
-	VMOVDQU8 X1, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $2, Z0, X2
-	MOVQ 16(DX), SI
-	VMOVDQU8 X2, K1, (BX)(SI*1)
-	VEXTRACTI32X4 $3, Z0, X3
-	MOVQ 24(DX), SI
-	VMOVDQU8 X3, K1, (BX)(SI*1)
-	VZEROUPPER
-	RET
-
-rows3of433:
+rows3of397:
 
 	// 3 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -19886,18 +19004,6 @@ rows3of433:
 	VMOVDQA64 Z0, Z2
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual517
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 16(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual517:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -19916,18 +19022,18 @@ noResidual517:
 	LEAQ (BX)(R10*1), R10
 	MOVQ tileInt8_panel(AX), BX
 
-run518:
+run472:
 	CMPQ BP, last-8(SP)
-	JEQ done521
+	JEQ done475
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next520
+	JEQ next474
 
-step519:
+step473:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -19942,16 +19048,16 @@ step519:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step519
+	JNE step473
 
-next520:
-	JMP run518
+next474:
+	JMP run472
 
-done521:
+done475:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes522
+	JNE codes476
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -19961,7 +19067,7 @@ done521:
 	VZEROUPPER
 	RET
 
-codes522:
+codes476:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -19981,7 +19087,7 @@ codes522:
 	VMULPS Z26, Z2, Z2
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone523
+	JEQ alone477
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -20021,17 +19127,17 @@ codes522:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z2, Z2
 	VFMADD213PS Z31, Z30, Z2
-	JMP rounded524
+	JMP rounded478
 
-alone523:
+alone477:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded524
+	JNE rounded478
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
 	VMINPS Z28, Z2, Z2
 
-rounded524:
+rounded478:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -20055,7 +19161,7 @@ rounded524:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial525
+	JNE partial479
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -20067,7 +19173,7 @@ rounded524:
 	VZEROUPPER
 	RET
 
-partial525:
+partial479:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -20079,7 +19185,7 @@ partial525:
 	VZEROUPPER
 	RET
 
-rows2of434:
+rows2of398:
 
 	// 2 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -20094,16 +19200,6 @@ rows2of434:
 	VMOVDQA64 Z0, Z1
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual526
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-	MOVQ 8(DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual526:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -20120,18 +19216,18 @@ noResidual526:
 	LEAQ (BX)(R9*1), R9
 	MOVQ tileInt8_panel(AX), BX
 
-run527:
+run480:
 	CMPQ BP, last-8(SP)
-	JEQ done530
+	JEQ done483
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next529
+	JEQ next482
 
-step528:
+step481:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -20143,16 +19239,16 @@ step528:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step528
+	JNE step481
 
-next529:
-	JMP run527
+next482:
+	JMP run480
 
-done530:
+done483:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes531
+	JNE codes484
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -20161,7 +19257,7 @@ done530:
 	VZEROUPPER
 	RET
 
-codes531:
+codes484:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -20179,7 +19275,7 @@ codes531:
 	VMULPS Z26, Z1, Z1
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone532
+	JEQ alone485
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -20209,16 +19305,16 @@ codes531:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z1, Z1
 	VFMADD213PS Z31, Z30, Z1
-	JMP rounded533
+	JMP rounded486
 
-alone532:
+alone485:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded533
+	JNE rounded486
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
 
-rounded533:
+rounded486:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VPBROADCASTB tileInt8_greatest(AX), Z28
@@ -20239,7 +19335,7 @@ rounded533:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial534
+	JNE partial487
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -20248,7 +19344,7 @@ rounded533:
 	VZEROUPPER
 	RET
 
-partial534:
+partial487:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -20257,7 +19353,7 @@ partial534:
 	VZEROUPPER
 	RET
 
-rows1of435:
+rows1of399:
 
 	// 1 rows: the sums begin with bias − zero point·Σ weights
 	MOVL tileInt8_mask(AX), CX
@@ -20271,14 +19367,6 @@ rows1of435:
 	VPADDD Z30, Z0, Z0
 	MOVL $0x80808080, CX
 	VPBROADCASTD CX, Z31
-	MOVQ tileInt8_residual(AX), SI
-	TESTQ SI, SI
-	JEQ noResidual535
-	MOVQ tileInt8_residualStarts(AX), DX
-	MOVQ (DX), DI
-	PREFETCHT0 (SI)(DI*1)
-
-noResidual535:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_runLength(AX), CX
 	MOVQ CX, length-16(SP)
@@ -20293,18 +19381,18 @@ noResidual535:
 	LEAQ (BX)(R8*1), R8
 	MOVQ tileInt8_panel(AX), BX
 
-run536:
+run488:
 	CMPQ BP, last-8(SP)
-	JEQ done539
+	JEQ done491
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next538
+	JEQ next490
 
-step537:
+step489:
 	VMOVDQU64 (BX), Z24
 	PREFETCHT0 8192(BX)
 	VPBROADCASTD (R8)(AX*1), Z26
@@ -20313,16 +19401,16 @@ step537:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step537
+	JNE step489
 
-next538:
-	JMP run536
+next490:
+	JMP run488
 
-done539:
+done491:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes540
+	JNE codes492
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -20330,7 +19418,7 @@ done539:
 	VZEROUPPER
 	RET
 
-codes540:
+codes492:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -20346,7 +19434,7 @@ codes540:
 	VMULPS Z26, Z0, Z0
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone541
+	JEQ alone493
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -20366,15 +19454,15 @@ codes540:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z0, Z0
 	VFMADD213PS Z31, Z30, Z0
-	JMP rounded542
+	JMP rounded494
 
-alone541:
+alone493:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded542
+	JNE rounded494
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 
-rounded542:
+rounded494:
 	VCVTPS2DQ Z0, Z0
 	VPBROADCASTB tileInt8_greatest(AX), Z28
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
@@ -20394,13 +19482,13 @@ rounded542:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial543
+	JNE partial495
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VZEROUPPER
 	RET
 
-partial543:
+partial495:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VZEROUPPER
@@ -20411,20 +19499,20 @@ TEXT ·tileInt8AVXVNNIx6x16Signed(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_rows(AX), CX
 	CMPQ CX, $6
-	JEQ rows6of544
+	JEQ rows6of496
 	CMPQ CX, $5
-	JEQ rows5of545
+	JEQ rows5of497
 	CMPQ CX, $4
-	JEQ rows4of546
+	JEQ rows4of498
 	CMPQ CX, $3
-	JEQ rows3of547
+	JEQ rows3of499
 	CMPQ CX, $2
-	JEQ rows2of548
+	JEQ rows2of500
 	CMPQ CX, $1
-	JEQ rows1of549
+	JEQ rows1of501
 	RET
 
-rows6of544:
+rows6of496:
 
 	// 6 rows
 	VPXOR Y0, Y0, Y0
@@ -20466,18 +19554,18 @@ rows6of544:
 	LEAQ (BX)(R13*1), R13
 	MOVQ tileInt8_panel(AX), BX
 
-run550:
+run502:
 	CMPQ BP, last-8(SP)
-	JEQ done553
+	JEQ done505
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next552
+	JEQ next504
 
-step551:
+step503:
 	VMOVDQU (BX), Y12
 	VMOVDQU 32(BX), Y13
 	VPBROADCASTD (R8)(AX*1), Y14
@@ -20507,12 +19595,12 @@ step551:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step551
+	JNE step503
 
-next552:
-	JMP run550
+next504:
+	JMP run502
 
-done553:
+done505:
 
 	// bias − zero point·Σ weights
 	MOVQ t+0(FP), AX
@@ -20537,7 +19625,7 @@ done553:
 	VPADDD Y12, Y11, Y11
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes554
+	JNE codes506
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -20556,7 +19644,7 @@ done553:
 	VZEROUPPER
 	RET
 
-codes554:
+codes506:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -20621,7 +19709,7 @@ codes554:
 	VMINPS Y12, Y11, Y11
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone555
+	JEQ alone507
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -20744,7 +19832,7 @@ codes554:
 	VMINPS Y12, Y10, Y10
 	VMINPS Y12, Y11, Y11
 
-alone555:
+alone507:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 	VCVTPS2DQ Y2, Y2
@@ -20806,7 +19894,7 @@ alone555:
 	VZEROUPPER
 	RET
 
-rows5of545:
+rows5of497:
 
 	// 5 rows
 	VPXOR Y0, Y0, Y0
@@ -20844,18 +19932,18 @@ rows5of545:
 	LEAQ (BX)(R12*1), R12
 	MOVQ tileInt8_panel(AX), BX
 
-run556:
+run508:
 	CMPQ BP, last-8(SP)
-	JEQ done559
+	JEQ done511
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next558
+	JEQ next510
 
-step557:
+step509:
 	VMOVDQU (BX), Y12
 	VMOVDQU 32(BX), Y13
 	VPBROADCASTD (R8)(AX*1), Y14
@@ -20881,12 +19969,12 @@ step557:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step557
+	JNE step509
 
-next558:
-	JMP run556
+next510:
+	JMP run508
 
-done559:
+done511:
 
 	// bias − zero point·Σ weights
 	MOVQ t+0(FP), AX
@@ -20909,7 +19997,7 @@ done559:
 	VPADDD Y12, Y9, Y9
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes560
+	JNE codes512
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -20926,7 +20014,7 @@ done559:
 	VZEROUPPER
 	RET
 
-codes560:
+codes512:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -20985,7 +20073,7 @@ codes560:
 	VMINPS Y12, Y9, Y9
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone561
+	JEQ alone513
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -21089,7 +20177,7 @@ codes560:
 	VMINPS Y12, Y8, Y8
 	VMINPS Y12, Y9, Y9
 
-alone561:
+alone513:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 	VCVTPS2DQ Y2, Y2
@@ -21144,7 +20232,7 @@ alone561:
 	VZEROUPPER
 	RET
 
-rows4of546:
+rows4of498:
 
 	// 4 rows
 	VPXOR Y0, Y0, Y0
@@ -21178,18 +20266,18 @@ rows4of546:
 	LEAQ (BX)(R11*1), R11
 	MOVQ tileInt8_panel(AX), BX
 
-run562:
+run514:
 	CMPQ BP, last-8(SP)
-	JEQ done565
+	JEQ done517
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next564
+	JEQ next516
 
-step563:
+step515:
 	VMOVDQU (BX), Y12
 	VMOVDQU 32(BX), Y13
 	VPBROADCASTD (R8)(AX*1), Y14
@@ -21211,12 +20299,12 @@ step563:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step563
+	JNE step515
 
-next564:
-	JMP run562
+next516:
+	JMP run514
 
-done565:
+done517:
 
 	// bias − zero point·Σ weights
 	MOVQ t+0(FP), AX
@@ -21237,7 +20325,7 @@ done565:
 	VPADDD Y12, Y7, Y7
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes566
+	JNE codes518
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -21252,7 +20340,7 @@ done565:
 	VZEROUPPER
 	RET
 
-codes566:
+codes518:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -21305,7 +20393,7 @@ codes566:
 	VMINPS Y12, Y7, Y7
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone567
+	JEQ alone519
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -21390,7 +20478,7 @@ codes566:
 	VMINPS Y12, Y6, Y6
 	VMINPS Y12, Y7, Y7
 
-alone567:
+alone519:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 	VCVTPS2DQ Y2, Y2
@@ -21435,7 +20523,7 @@ alone567:
 	VZEROUPPER
 	RET
 
-rows3of547:
+rows3of499:
 
 	// 3 rows
 	VPXOR Y0, Y0, Y0
@@ -21465,18 +20553,18 @@ rows3of547:
 	LEAQ (BX)(R10*1), R10
 	MOVQ tileInt8_panel(AX), BX
 
-run568:
+run520:
 	CMPQ BP, last-8(SP)
-	JEQ done571
+	JEQ done523
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next570
+	JEQ next522
 
-step569:
+step521:
 	VMOVDQU (BX), Y12
 	VMOVDQU 32(BX), Y13
 	VPBROADCASTD (R8)(AX*1), Y14
@@ -21494,12 +20582,12 @@ step569:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step569
+	JNE step521
 
-next570:
-	JMP run568
+next522:
+	JMP run520
 
-done571:
+done523:
 
 	// bias − zero point·Σ weights
 	MOVQ t+0(FP), AX
@@ -21518,7 +20606,7 @@ done571:
 	VPADDD Y12, Y5, Y5
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes572
+	JNE codes524
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -21531,7 +20619,7 @@ done571:
 	VZEROUPPER
 	RET
 
-codes572:
+codes524:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -21578,7 +20666,7 @@ codes572:
 	VMINPS Y12, Y5, Y5
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone573
+	JEQ alone525
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -21644,7 +20732,7 @@ codes572:
 	VMINPS Y12, Y4, Y4
 	VMINPS Y12, Y5, Y5
 
-alone573:
+alone525:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 	VCVTPS2DQ Y2, Y2
@@ -21682,7 +20770,7 @@ alone573:
 	VZEROUPPER
 	RET
 
-rows2of548:
+rows2of500:
 
 	// 2 rows
 	VPXOR Y0, Y0, Y0
@@ -21708,18 +20796,18 @@ rows2of548:
 	LEAQ (BX)(R9*1), R9
 	MOVQ tileInt8_panel(AX), BX
 
-run574:
+run526:
 	CMPQ BP, last-8(SP)
-	JEQ done577
+	JEQ done529
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next576
+	JEQ next528
 
-step575:
+step527:
 	VMOVDQU (BX), Y12
 	VMOVDQU 32(BX), Y13
 	VPBROADCASTD (R8)(AX*1), Y14
@@ -21733,12 +20821,12 @@ step575:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step575
+	JNE step527
 
-next576:
-	JMP run574
+next528:
+	JMP run526
 
-done577:
+done529:
 
 	// bias − zero point·Σ weights
 	MOVQ t+0(FP), AX
@@ -21755,7 +20843,7 @@ done577:
 	VPADDD Y12, Y3, Y3
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes578
+	JNE codes530
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -21766,7 +20854,7 @@ done577:
 	VZEROUPPER
 	RET
 
-codes578:
+codes530:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -21807,7 +20895,7 @@ codes578:
 	VMINPS Y12, Y3, Y3
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone579
+	JEQ alone531
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -21854,7 +20942,7 @@ codes578:
 	VMINPS Y12, Y2, Y2
 	VMINPS Y12, Y3, Y3
 
-alone579:
+alone531:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 	VCVTPS2DQ Y2, Y2
@@ -21882,7 +20970,7 @@ alone579:
 	VZEROUPPER
 	RET
 
-rows1of549:
+rows1of501:
 
 	// 1 rows
 	VPXOR Y0, Y0, Y0
@@ -21904,18 +20992,18 @@ rows1of549:
 	LEAQ (BX)(R8*1), R8
 	MOVQ tileInt8_panel(AX), BX
 
-run580:
+run532:
 	CMPQ BP, last-8(SP)
-	JEQ done583
+	JEQ done535
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next582
+	JEQ next534
 
-step581:
+step533:
 	VMOVDQU (BX), Y12
 	VMOVDQU 32(BX), Y13
 	VPBROADCASTD (R8)(AX*1), Y14
@@ -21925,12 +21013,12 @@ step581:
 	ADDQ $64, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step581
+	JNE step533
 
-next582:
-	JMP run580
+next534:
+	JMP run532
 
-done583:
+done535:
 
 	// bias − zero point·Σ weights
 	MOVQ t+0(FP), AX
@@ -21945,7 +21033,7 @@ done583:
 	VPADDD Y12, Y1, Y1
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes584
+	JNE codes536
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -21954,7 +21042,7 @@ done583:
 	VZEROUPPER
 	RET
 
-codes584:
+codes536:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -21989,7 +21077,7 @@ codes584:
 	VMINPS Y12, Y1, Y1
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone585
+	JEQ alone537
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -22017,7 +21105,7 @@ codes584:
 	VMINPS Y12, Y0, Y0
 	VMINPS Y12, Y1, Y1
 
-alone585:
+alone537:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 
@@ -22043,14 +21131,14 @@ TEXT ·tileInt8AVX2x3x16Signed(SB), NOSPLIT, $24-8
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_rows(AX), CX
 	CMPQ CX, $3
-	JEQ rows3of586
+	JEQ rows3of538
 	CMPQ CX, $2
-	JEQ rows2of587
+	JEQ rows2of539
 	CMPQ CX, $1
-	JEQ rows1of588
+	JEQ rows1of540
 	RET
 
-rows3of586:
+rows3of538:
 
 	// 3 rows
 	VPXOR Y0, Y0, Y0
@@ -22086,18 +21174,18 @@ rows3of586:
 	LEAQ (BX)(R10*1), R10
 	MOVQ tileInt8_panel(AX), BX
 
-run589:
+run541:
 	CMPQ BP, last-8(SP)
-	JEQ done592
+	JEQ done544
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next591
+	JEQ next543
 
-step590:
+step542:
 	VPBROADCASTD (R8)(AX*1), X12
 	VPXOR X15, X12, X12
 	VPMOVZXBW X12, Y12
@@ -22134,12 +21222,12 @@ step590:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step590
+	JNE step542
 
-next591:
-	JMP run589
+next543:
+	JMP run541
 
-done592:
+done544:
 	VPHADDD Y1, Y0, Y0
 	VPHADDD Y3, Y2, Y1
 	VPHADDD Y5, Y4, Y2
@@ -22164,7 +21252,7 @@ done592:
 	VPADDD Y12, Y5, Y5
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes593
+	JNE codes545
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -22177,7 +21265,7 @@ done592:
 	VZEROUPPER
 	RET
 
-codes593:
+codes545:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -22224,7 +21312,7 @@ codes593:
 	VMINPS Y12, Y5, Y5
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone594
+	JEQ alone546
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -22290,7 +21378,7 @@ codes593:
 	VMINPS Y12, Y4, Y4
 	VMINPS Y12, Y5, Y5
 
-alone594:
+alone546:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 	VCVTPS2DQ Y2, Y2
@@ -22328,7 +21416,7 @@ alone594:
 	VZEROUPPER
 	RET
 
-rows2of587:
+rows2of539:
 
 	// 2 rows
 	VPXOR Y0, Y0, Y0
@@ -22358,18 +21446,18 @@ rows2of587:
 	LEAQ (BX)(R9*1), R9
 	MOVQ tileInt8_panel(AX), BX
 
-run595:
+run547:
 	CMPQ BP, last-8(SP)
-	JEQ done598
+	JEQ done550
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next597
+	JEQ next549
 
-step596:
+step548:
 	VPBROADCASTD (R8)(AX*1), X12
 	VPXOR X15, X12, X12
 	VPMOVZXBW X12, Y12
@@ -22395,12 +21483,12 @@ step596:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step596
+	JNE step548
 
-next597:
-	JMP run595
+next549:
+	JMP run547
 
-done598:
+done550:
 	VPHADDD Y1, Y0, Y0
 	VPHADDD Y3, Y2, Y1
 	VPHADDD Y5, Y4, Y2
@@ -22421,7 +21509,7 @@ done598:
 	VPADDD Y12, Y3, Y3
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes599
+	JNE codes551
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -22432,7 +21520,7 @@ done598:
 	VZEROUPPER
 	RET
 
-codes599:
+codes551:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -22473,7 +21561,7 @@ codes599:
 	VMINPS Y12, Y3, Y3
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone600
+	JEQ alone552
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -22520,7 +21608,7 @@ codes599:
 	VMINPS Y12, Y2, Y2
 	VMINPS Y12, Y3, Y3
 
-alone600:
+alone552:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 	VCVTPS2DQ Y2, Y2
@@ -22548,7 +21636,7 @@ alone600:
 	VZEROUPPER
 	RET
 
-rows1of588:
+rows1of540:
 
 	// 1 rows
 	VPXOR Y0, Y0, Y0
@@ -22572,18 +21660,18 @@ rows1of588:
 	LEAQ (BX)(R8*1), R8
 	MOVQ tileInt8_panel(AX), BX
 
-run601:
+run553:
 	CMPQ BP, last-8(SP)
-	JEQ done604
+	JEQ done556
 	MOVQ (BP), AX
 	ADDQ length-16(SP), AX
 	MOVQ AX, end-24(SP)
 	MOVQ (BP), AX
 	ADDQ $8, BP
 	CMPQ AX, end-24(SP)
-	JEQ next603
+	JEQ next555
 
-step602:
+step554:
 	VPBROADCASTD (R8)(AX*1), X12
 	VPXOR X15, X12, X12
 	VPMOVZXBW X12, Y12
@@ -22598,12 +21686,12 @@ step602:
 	ADDQ $128, BX
 	ADDQ $4, AX
 	CMPQ AX, end-24(SP)
-	JNE step602
+	JNE step554
 
-next603:
-	JMP run601
+next555:
+	JMP run553
 
-done604:
+done556:
 	VPHADDD Y1, Y0, Y0
 	VPHADDD Y3, Y2, Y1
 
@@ -22620,7 +21708,7 @@ done604:
 	VPADDD Y12, Y1, Y1
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes605
+	JNE codes557
 
 	// sums as they are, 16 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -22629,7 +21717,7 @@ done604:
 	VZEROUPPER
 	RET
 
-codes605:
+codes557:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -22664,7 +21752,7 @@ codes605:
 	VMINPS Y12, Y1, Y1
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone606
+	JEQ alone558
 	MOVQ tileInt8_residualStarts(AX), DX
 	VPBROADCASTD tileInt8_low(AX), Y12
 	VPBROADCASTD tileInt8_ratio(AX), Y13
@@ -22692,7 +21780,7 @@ codes605:
 	VMINPS Y12, Y0, Y0
 	VMINPS Y12, Y1, Y1
 
-alone606:
+alone558:
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 
@@ -22718,32 +21806,32 @@ TEXT ·finishInt8AVX512x12x32(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_rows(AX), CX
 	CMPQ CX, $12
-	JEQ rows12of607
+	JEQ rows12of559
 	CMPQ CX, $11
-	JEQ rows11of608
+	JEQ rows11of560
 	CMPQ CX, $10
-	JEQ rows10of609
+	JEQ rows10of561
 	CMPQ CX, $9
-	JEQ rows9of610
+	JEQ rows9of562
 	CMPQ CX, $8
-	JEQ rows8of611
+	JEQ rows8of563
 	CMPQ CX, $7
-	JEQ rows7of612
+	JEQ rows7of564
 	CMPQ CX, $6
-	JEQ rows6of613
+	JEQ rows6of565
 	CMPQ CX, $5
-	JEQ rows5of614
+	JEQ rows5of566
 	CMPQ CX, $4
-	JEQ rows4of615
+	JEQ rows4of567
 	CMPQ CX, $3
-	JEQ rows3of616
+	JEQ rows3of568
 	CMPQ CX, $2
-	JEQ rows2of617
+	JEQ rows2of569
 	CMPQ CX, $1
-	JEQ rows1of618
+	JEQ rows1of570
 	RET
 
-rows12of607:
+rows12of559:
 
 	// 12 rows
 	MOVL tileInt8_mask(AX), CX
@@ -22789,7 +21877,7 @@ rows12of607:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes619
+	JNE codes571
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -22820,7 +21908,7 @@ rows12of607:
 	VZEROUPPER
 	RET
 
-codes619:
+codes571:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -22886,7 +21974,7 @@ codes619:
 	VMULPS Z27, Z23, Z23
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone620
+	JEQ alone572
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -23124,11 +22212,11 @@ codes619:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z23, Z23
 	VFMADD213PS Z31, Z30, Z23
-	JMP rounded621
+	JMP rounded573
 
-alone620:
+alone572:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded621
+	JNE rounded573
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -23155,7 +22243,7 @@ alone620:
 	VMINPS Z28, Z22, Z22
 	VMINPS Z28, Z23, Z23
 
-rounded621:
+rounded573:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -23245,7 +22333,7 @@ rounded621:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial622
+	JNE partial574
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -23279,7 +22367,7 @@ rounded621:
 	VZEROUPPER
 	RET
 
-partial622:
+partial574:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -23313,7 +22401,7 @@ partial622:
 	VZEROUPPER
 	RET
 
-rows11of608:
+rows11of560:
 
 	// 11 rows
 	MOVL tileInt8_mask(AX), CX
@@ -23357,7 +22445,7 @@ rows11of608:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes623
+	JNE codes575
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -23386,7 +22474,7 @@ rows11of608:
 	VZEROUPPER
 	RET
 
-codes623:
+codes575:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -23448,7 +22536,7 @@ codes623:
 	VMULPS Z27, Z21, Z21
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone624
+	JEQ alone576
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -23667,11 +22755,11 @@ codes623:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z21, Z21
 	VFMADD213PS Z31, Z30, Z21
-	JMP rounded625
+	JMP rounded577
 
-alone624:
+alone576:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded625
+	JNE rounded577
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -23696,7 +22784,7 @@ alone624:
 	VMINPS Z28, Z20, Z20
 	VMINPS Z28, Z21, Z21
 
-rounded625:
+rounded577:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -23782,7 +22870,7 @@ rounded625:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial626
+	JNE partial578
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -23813,7 +22901,7 @@ rounded625:
 	VZEROUPPER
 	RET
 
-partial626:
+partial578:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -23844,7 +22932,7 @@ partial626:
 	VZEROUPPER
 	RET
 
-rows10of609:
+rows10of561:
 
 	// 10 rows
 	MOVL tileInt8_mask(AX), CX
@@ -23886,7 +22974,7 @@ rows10of609:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes627
+	JNE codes579
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -23913,7 +23001,7 @@ rows10of609:
 	VZEROUPPER
 	RET
 
-codes627:
+codes579:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -23971,7 +23059,7 @@ codes627:
 	VMULPS Z27, Z19, Z19
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone628
+	JEQ alone580
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -24171,11 +23259,11 @@ codes627:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z19, Z19
 	VFMADD213PS Z31, Z30, Z19
-	JMP rounded629
+	JMP rounded581
 
-alone628:
+alone580:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded629
+	JNE rounded581
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -24198,7 +23286,7 @@ alone628:
 	VMINPS Z28, Z18, Z18
 	VMINPS Z28, Z19, Z19
 
-rounded629:
+rounded581:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -24275,7 +23363,7 @@ rounded629:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial630
+	JNE partial582
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -24304,7 +23392,7 @@ rounded629:
 	VZEROUPPER
 	RET
 
-partial630:
+partial582:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -24333,7 +23421,7 @@ partial630:
 	VZEROUPPER
 	RET
 
-rows9of610:
+rows9of562:
 
 	// 9 rows
 	MOVL tileInt8_mask(AX), CX
@@ -24373,7 +23461,7 @@ rows9of610:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes631
+	JNE codes583
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -24398,7 +23486,7 @@ rows9of610:
 	VZEROUPPER
 	RET
 
-codes631:
+codes583:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -24452,7 +23540,7 @@ codes631:
 	VMULPS Z27, Z17, Z17
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone632
+	JEQ alone584
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -24633,11 +23721,11 @@ codes631:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z17, Z17
 	VFMADD213PS Z31, Z30, Z17
-	JMP rounded633
+	JMP rounded585
 
-alone632:
+alone584:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded633
+	JNE rounded585
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -24658,7 +23746,7 @@ alone632:
 	VMINPS Z28, Z16, Z16
 	VMINPS Z28, Z17, Z17
 
-rounded633:
+rounded585:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -24731,7 +23819,7 @@ rounded633:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial634
+	JNE partial586
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -24757,7 +23845,7 @@ rounded633:
 	VZEROUPPER
 	RET
 
-partial634:
+partial586:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -24783,7 +23871,7 @@ partial634:
 	VZEROUPPER
 	RET
 
-rows8of611:
+rows8of563:
 
 	// 8 rows
 	MOVL tileInt8_mask(AX), CX
@@ -24821,7 +23909,7 @@ rows8of611:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes635
+	JNE codes587
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -24844,7 +23932,7 @@ rows8of611:
 	VZEROUPPER
 	RET
 
-codes635:
+codes587:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -24894,7 +23982,7 @@ codes635:
 	VMULPS Z27, Z15, Z15
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone636
+	JEQ alone588
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -25056,11 +24144,11 @@ codes635:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z15, Z15
 	VFMADD213PS Z31, Z30, Z15
-	JMP rounded637
+	JMP rounded589
 
-alone636:
+alone588:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded637
+	JNE rounded589
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -25079,7 +24167,7 @@ alone636:
 	VMINPS Z28, Z14, Z14
 	VMINPS Z28, Z15, Z15
 
-rounded637:
+rounded589:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -25143,7 +24231,7 @@ rounded637:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial638
+	JNE partial590
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -25167,7 +24255,7 @@ rounded637:
 	VZEROUPPER
 	RET
 
-partial638:
+partial590:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -25191,7 +24279,7 @@ partial638:
 	VZEROUPPER
 	RET
 
-rows7of612:
+rows7of564:
 
 	// 7 rows
 	MOVL tileInt8_mask(AX), CX
@@ -25227,7 +24315,7 @@ rows7of612:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes639
+	JNE codes591
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -25248,7 +24336,7 @@ rows7of612:
 	VZEROUPPER
 	RET
 
-codes639:
+codes591:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -25294,7 +24382,7 @@ codes639:
 	VMULPS Z27, Z13, Z13
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone640
+	JEQ alone592
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -25437,11 +24525,11 @@ codes639:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z13, Z13
 	VFMADD213PS Z31, Z30, Z13
-	JMP rounded641
+	JMP rounded593
 
-alone640:
+alone592:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded641
+	JNE rounded593
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -25458,7 +24546,7 @@ alone640:
 	VMINPS Z28, Z12, Z12
 	VMINPS Z28, Z13, Z13
 
-rounded641:
+rounded593:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -25518,7 +24606,7 @@ rounded641:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial642
+	JNE partial594
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -25539,7 +24627,7 @@ rounded641:
 	VZEROUPPER
 	RET
 
-partial642:
+partial594:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -25560,7 +24648,7 @@ partial642:
 	VZEROUPPER
 	RET
 
-rows6of613:
+rows6of565:
 
 	// 6 rows
 	MOVL tileInt8_mask(AX), CX
@@ -25594,7 +24682,7 @@ rows6of613:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes643
+	JNE codes595
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -25613,7 +24701,7 @@ rows6of613:
 	VZEROUPPER
 	RET
 
-codes643:
+codes595:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -25655,7 +24743,7 @@ codes643:
 	VMULPS Z27, Z11, Z11
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone644
+	JEQ alone596
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -25779,11 +24867,11 @@ codes643:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z11, Z11
 	VFMADD213PS Z31, Z30, Z11
-	JMP rounded645
+	JMP rounded597
 
-alone644:
+alone596:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded645
+	JNE rounded597
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -25798,7 +24886,7 @@ alone644:
 	VMINPS Z28, Z10, Z10
 	VMINPS Z28, Z11, Z11
 
-rounded645:
+rounded597:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -25849,7 +24937,7 @@ rounded645:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial646
+	JNE partial598
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -25868,7 +24956,7 @@ rounded645:
 	VZEROUPPER
 	RET
 
-partial646:
+partial598:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -25887,7 +24975,7 @@ partial646:
 	VZEROUPPER
 	RET
 
-rows5of614:
+rows5of566:
 
 	// 5 rows
 	MOVL tileInt8_mask(AX), CX
@@ -25919,7 +25007,7 @@ rows5of614:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes647
+	JNE codes599
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -25936,7 +25024,7 @@ rows5of614:
 	VZEROUPPER
 	RET
 
-codes647:
+codes599:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -25974,7 +25062,7 @@ codes647:
 	VMULPS Z27, Z9, Z9
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone648
+	JEQ alone600
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -26079,11 +25167,11 @@ codes647:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z9, Z9
 	VFMADD213PS Z31, Z30, Z9
-	JMP rounded649
+	JMP rounded601
 
-alone648:
+alone600:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded649
+	JNE rounded601
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -26096,7 +25184,7 @@ alone648:
 	VMINPS Z28, Z8, Z8
 	VMINPS Z28, Z9, Z9
 
-rounded649:
+rounded601:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -26143,7 +25231,7 @@ rounded649:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial650
+	JNE partial602
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -26159,7 +25247,7 @@ rounded649:
 	VZEROUPPER
 	RET
 
-partial650:
+partial602:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -26175,7 +25263,7 @@ partial650:
 	VZEROUPPER
 	RET
 
-rows4of615:
+rows4of567:
 
 	// 4 rows
 	MOVL tileInt8_mask(AX), CX
@@ -26205,7 +25293,7 @@ rows4of615:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes651
+	JNE codes603
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -26220,7 +25308,7 @@ rows4of615:
 	VZEROUPPER
 	RET
 
-codes651:
+codes603:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -26254,7 +25342,7 @@ codes651:
 	VMULPS Z27, Z7, Z7
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone652
+	JEQ alone604
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -26340,11 +25428,11 @@ codes651:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z7, Z7
 	VFMADD213PS Z31, Z30, Z7
-	JMP rounded653
+	JMP rounded605
 
-alone652:
+alone604:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded653
+	JNE rounded605
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -26355,7 +25443,7 @@ alone652:
 	VMINPS Z28, Z6, Z6
 	VMINPS Z28, Z7, Z7
 
-rounded653:
+rounded605:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -26393,7 +25481,7 @@ rounded653:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial654
+	JNE partial606
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -26407,7 +25495,7 @@ rounded653:
 	VZEROUPPER
 	RET
 
-partial654:
+partial606:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -26421,7 +25509,7 @@ partial654:
 	VZEROUPPER
 	RET
 
-rows3of616:
+rows3of568:
 
 	// 3 rows
 	MOVL tileInt8_mask(AX), CX
@@ -26449,7 +25537,7 @@ rows3of616:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes655
+	JNE codes607
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -26462,7 +25550,7 @@ rows3of616:
 	VZEROUPPER
 	RET
 
-codes655:
+codes607:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -26492,7 +25580,7 @@ codes655:
 	VMULPS Z27, Z5, Z5
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone656
+	JEQ alone608
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -26559,11 +25647,11 @@ codes655:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z5, Z5
 	VFMADD213PS Z31, Z30, Z5
-	JMP rounded657
+	JMP rounded609
 
-alone656:
+alone608:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded657
+	JNE rounded609
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -26572,7 +25660,7 @@ alone656:
 	VMINPS Z28, Z4, Z4
 	VMINPS Z28, Z5, Z5
 
-rounded657:
+rounded609:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -26606,7 +25694,7 @@ rounded657:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial658
+	JNE partial610
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -26617,7 +25705,7 @@ rounded657:
 	VZEROUPPER
 	RET
 
-partial658:
+partial610:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -26628,7 +25716,7 @@ partial658:
 	VZEROUPPER
 	RET
 
-rows2of617:
+rows2of569:
 
 	// 2 rows
 	MOVL tileInt8_mask(AX), CX
@@ -26654,7 +25742,7 @@ rows2of617:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes659
+	JNE codes611
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -26665,7 +25753,7 @@ rows2of617:
 	VZEROUPPER
 	RET
 
-codes659:
+codes611:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -26691,7 +25779,7 @@ codes659:
 	VMULPS Z27, Z3, Z3
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone660
+	JEQ alone612
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -26739,18 +25827,18 @@ codes659:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z3, Z3
 	VFMADD213PS Z31, Z30, Z3
-	JMP rounded661
+	JMP rounded613
 
-alone660:
+alone612:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded661
+	JNE rounded613
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
 	VMINPS Z28, Z2, Z2
 	VMINPS Z28, Z3, Z3
 
-rounded661:
+rounded613:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -26775,7 +25863,7 @@ rounded661:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial662
+	JNE partial614
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -26784,7 +25872,7 @@ rounded661:
 	VZEROUPPER
 	RET
 
-partial662:
+partial614:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VEXTRACTI64X4 $1, Z0, Y0
@@ -26793,7 +25881,7 @@ partial662:
 	VZEROUPPER
 	RET
 
-rows1of618:
+rows1of570:
 
 	// 1 rows
 	MOVL tileInt8_mask(AX), CX
@@ -26817,7 +25905,7 @@ rows1of618:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes663
+	JNE codes615
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -26826,7 +25914,7 @@ rows1of618:
 	VZEROUPPER
 	RET
 
-codes663:
+codes615:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -26848,7 +25936,7 @@ codes663:
 	VMULPS Z27, Z1, Z1
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone664
+	JEQ alone616
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -26877,16 +25965,16 @@ codes663:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z1, Z1
 	VFMADD213PS Z31, Z30, Z1
-	JMP rounded665
+	JMP rounded617
 
-alone664:
+alone616:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded665
+	JNE rounded617
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
 
-rounded665:
+rounded617:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VPBROADCASTB tileInt8_greatest(AX), Z28
@@ -26907,13 +25995,13 @@ rounded665:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $-1
-	JNE partial666
+	JNE partial618
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, (BX)(SI*1)
 	VZEROUPPER
 	RET
 
-partial666:
+partial618:
 	MOVQ (DX), SI
 	VMOVDQU8 Y0, K1, (BX)(SI*1)
 	VZEROUPPER
@@ -26924,32 +26012,32 @@ TEXT ·finishInt8AVX512x12x16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_rows(AX), CX
 	CMPQ CX, $12
-	JEQ rows12of667
+	JEQ rows12of619
 	CMPQ CX, $11
-	JEQ rows11of668
+	JEQ rows11of620
 	CMPQ CX, $10
-	JEQ rows10of669
+	JEQ rows10of621
 	CMPQ CX, $9
-	JEQ rows9of670
+	JEQ rows9of622
 	CMPQ CX, $8
-	JEQ rows8of671
+	JEQ rows8of623
 	CMPQ CX, $7
-	JEQ rows7of672
+	JEQ rows7of624
 	CMPQ CX, $6
-	JEQ rows6of673
+	JEQ rows6of625
 	CMPQ CX, $5
-	JEQ rows5of674
+	JEQ rows5of626
 	CMPQ CX, $4
-	JEQ rows4of675
+	JEQ rows4of627
 	CMPQ CX, $3
-	JEQ rows3of676
+	JEQ rows3of628
 	CMPQ CX, $2
-	JEQ rows2of677
+	JEQ rows2of629
 	CMPQ CX, $1
-	JEQ rows1of678
+	JEQ rows1of630
 	RET
 
-rows12of667:
+rows12of619:
 
 	// 12 rows
 	MOVL tileInt8_mask(AX), CX
@@ -26977,7 +26065,7 @@ rows12of667:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes679
+	JNE codes631
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -26996,7 +26084,7 @@ rows12of667:
 	VZEROUPPER
 	RET
 
-codes679:
+codes631:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -27034,7 +26122,7 @@ codes679:
 	VMULPS Z26, Z11, Z11
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone680
+	JEQ alone632
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -27164,11 +26252,11 @@ codes679:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z11, Z11
 	VFMADD213PS Z31, Z30, Z11
-	JMP rounded681
+	JMP rounded633
 
-alone680:
+alone632:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded681
+	JNE rounded633
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -27183,7 +26271,7 @@ alone680:
 	VMINPS Z28, Z10, Z10
 	VMINPS Z28, Z11, Z11
 
-rounded681:
+rounded633:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -27234,7 +26322,7 @@ rounded681:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial682
+	JNE partial634
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -27271,7 +26359,7 @@ rounded681:
 	VZEROUPPER
 	RET
 
-partial682:
+partial634:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -27308,7 +26396,7 @@ partial682:
 	VZEROUPPER
 	RET
 
-rows11of668:
+rows11of620:
 
 	// 11 rows
 	MOVL tileInt8_mask(AX), CX
@@ -27335,7 +26423,7 @@ rows11of668:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes683
+	JNE codes635
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -27353,7 +26441,7 @@ rows11of668:
 	VZEROUPPER
 	RET
 
-codes683:
+codes635:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -27389,7 +26477,7 @@ codes683:
 	VMULPS Z26, Z10, Z10
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone684
+	JEQ alone636
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -27509,11 +26597,11 @@ codes683:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z10, Z10
 	VFMADD213PS Z31, Z30, Z10
-	JMP rounded685
+	JMP rounded637
 
-alone684:
+alone636:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded685
+	JNE rounded637
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -27527,7 +26615,7 @@ alone684:
 	VMINPS Z28, Z9, Z9
 	VMINPS Z28, Z10, Z10
 
-rounded685:
+rounded637:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -27577,7 +26665,7 @@ rounded685:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial686
+	JNE partial638
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -27611,7 +26699,7 @@ rounded685:
 	VZEROUPPER
 	RET
 
-partial686:
+partial638:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -27645,7 +26733,7 @@ partial686:
 	VZEROUPPER
 	RET
 
-rows10of669:
+rows10of621:
 
 	// 10 rows
 	MOVL tileInt8_mask(AX), CX
@@ -27671,7 +26759,7 @@ rows10of669:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes687
+	JNE codes639
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -27688,7 +26776,7 @@ rows10of669:
 	VZEROUPPER
 	RET
 
-codes687:
+codes639:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -27722,7 +26810,7 @@ codes687:
 	VMULPS Z26, Z9, Z9
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone688
+	JEQ alone640
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -27832,11 +26920,11 @@ codes687:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z9, Z9
 	VFMADD213PS Z31, Z30, Z9
-	JMP rounded689
+	JMP rounded641
 
-alone688:
+alone640:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded689
+	JNE rounded641
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -27849,7 +26937,7 @@ alone688:
 	VMINPS Z28, Z8, Z8
 	VMINPS Z28, Z9, Z9
 
-rounded689:
+rounded641:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -27896,7 +26984,7 @@ rounded689:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial690
+	JNE partial642
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -27927,7 +27015,7 @@ rounded689:
 	VZEROUPPER
 	RET
 
-partial690:
+partial642:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -27958,7 +27046,7 @@ partial690:
 	VZEROUPPER
 	RET
 
-rows9of670:
+rows9of622:
 
 	// 9 rows
 	MOVL tileInt8_mask(AX), CX
@@ -27983,7 +27071,7 @@ rows9of670:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes691
+	JNE codes643
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -27999,7 +27087,7 @@ rows9of670:
 	VZEROUPPER
 	RET
 
-codes691:
+codes643:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -28031,7 +27119,7 @@ codes691:
 	VMULPS Z26, Z8, Z8
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone692
+	JEQ alone644
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -28131,11 +27219,11 @@ codes691:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z8, Z8
 	VFMADD213PS Z31, Z30, Z8
-	JMP rounded693
+	JMP rounded645
 
-alone692:
+alone644:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded693
+	JNE rounded645
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -28147,7 +27235,7 @@ alone692:
 	VMINPS Z28, Z7, Z7
 	VMINPS Z28, Z8, Z8
 
-rounded693:
+rounded645:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -28193,7 +27281,7 @@ rounded693:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial694
+	JNE partial646
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -28221,7 +27309,7 @@ rounded693:
 	VZEROUPPER
 	RET
 
-partial694:
+partial646:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -28249,7 +27337,7 @@ partial694:
 	VZEROUPPER
 	RET
 
-rows8of671:
+rows8of623:
 
 	// 8 rows
 	MOVL tileInt8_mask(AX), CX
@@ -28273,7 +27361,7 @@ rows8of671:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes695
+	JNE codes647
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -28288,7 +27376,7 @@ rows8of671:
 	VZEROUPPER
 	RET
 
-codes695:
+codes647:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -28318,7 +27406,7 @@ codes695:
 	VMULPS Z26, Z7, Z7
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone696
+	JEQ alone648
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -28408,11 +27496,11 @@ codes695:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z7, Z7
 	VFMADD213PS Z31, Z30, Z7
-	JMP rounded697
+	JMP rounded649
 
-alone696:
+alone648:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded697
+	JNE rounded649
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -28423,7 +27511,7 @@ alone696:
 	VMINPS Z28, Z6, Z6
 	VMINPS Z28, Z7, Z7
 
-rounded697:
+rounded649:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -28461,7 +27549,7 @@ rounded697:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial698
+	JNE partial650
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -28487,7 +27575,7 @@ rounded697:
 	VZEROUPPER
 	RET
 
-partial698:
+partial650:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -28513,7 +27601,7 @@ partial698:
 	VZEROUPPER
 	RET
 
-rows7of672:
+rows7of624:
 
 	// 7 rows
 	MOVL tileInt8_mask(AX), CX
@@ -28536,7 +27624,7 @@ rows7of672:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes699
+	JNE codes651
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -28550,7 +27638,7 @@ rows7of672:
 	VZEROUPPER
 	RET
 
-codes699:
+codes651:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -28578,7 +27666,7 @@ codes699:
 	VMULPS Z26, Z6, Z6
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone700
+	JEQ alone652
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -28658,11 +27746,11 @@ codes699:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z6, Z6
 	VFMADD213PS Z31, Z30, Z6
-	JMP rounded701
+	JMP rounded653
 
-alone700:
+alone652:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded701
+	JNE rounded653
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -28672,7 +27760,7 @@ alone700:
 	VMINPS Z28, Z5, Z5
 	VMINPS Z28, Z6, Z6
 
-rounded701:
+rounded653:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -28709,7 +27797,7 @@ rounded701:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial702
+	JNE partial654
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -28732,7 +27820,7 @@ rounded701:
 	VZEROUPPER
 	RET
 
-partial702:
+partial654:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -28755,7 +27843,7 @@ partial702:
 	VZEROUPPER
 	RET
 
-rows6of673:
+rows6of625:
 
 	// 6 rows
 	MOVL tileInt8_mask(AX), CX
@@ -28777,7 +27865,7 @@ rows6of673:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes703
+	JNE codes655
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -28790,7 +27878,7 @@ rows6of673:
 	VZEROUPPER
 	RET
 
-codes703:
+codes655:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -28816,7 +27904,7 @@ codes703:
 	VMULPS Z26, Z5, Z5
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone704
+	JEQ alone656
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -28886,11 +27974,11 @@ codes703:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z5, Z5
 	VFMADD213PS Z31, Z30, Z5
-	JMP rounded705
+	JMP rounded657
 
-alone704:
+alone656:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded705
+	JNE rounded657
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -28899,7 +27987,7 @@ alone704:
 	VMINPS Z28, Z4, Z4
 	VMINPS Z28, Z5, Z5
 
-rounded705:
+rounded657:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -28933,7 +28021,7 @@ rounded705:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial706
+	JNE partial658
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -28953,7 +28041,7 @@ rounded705:
 	VZEROUPPER
 	RET
 
-partial706:
+partial658:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -28973,7 +28061,7 @@ partial706:
 	VZEROUPPER
 	RET
 
-rows5of674:
+rows5of626:
 
 	// 5 rows
 	MOVL tileInt8_mask(AX), CX
@@ -28994,7 +28082,7 @@ rows5of674:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes707
+	JNE codes659
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -29006,7 +28094,7 @@ rows5of674:
 	VZEROUPPER
 	RET
 
-codes707:
+codes659:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -29030,7 +28118,7 @@ codes707:
 	VMULPS Z26, Z4, Z4
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone708
+	JEQ alone660
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -29090,11 +28178,11 @@ codes707:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z4, Z4
 	VFMADD213PS Z31, Z30, Z4
-	JMP rounded709
+	JMP rounded661
 
-alone708:
+alone660:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded709
+	JNE rounded661
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
@@ -29102,7 +28190,7 @@ alone708:
 	VMINPS Z28, Z3, Z3
 	VMINPS Z28, Z4, Z4
 
-rounded709:
+rounded661:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -29135,7 +28223,7 @@ rounded709:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial710
+	JNE partial662
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -29152,7 +28240,7 @@ rounded709:
 	VZEROUPPER
 	RET
 
-partial710:
+partial662:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -29169,7 +28257,7 @@ partial710:
 	VZEROUPPER
 	RET
 
-rows4of675:
+rows4of627:
 
 	// 4 rows
 	MOVL tileInt8_mask(AX), CX
@@ -29189,7 +28277,7 @@ rows4of675:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes711
+	JNE codes663
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -29200,7 +28288,7 @@ rows4of675:
 	VZEROUPPER
 	RET
 
-codes711:
+codes663:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -29222,7 +28310,7 @@ codes711:
 	VMULPS Z26, Z3, Z3
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone712
+	JEQ alone664
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -29272,18 +28360,18 @@ codes711:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z3, Z3
 	VFMADD213PS Z31, Z30, Z3
-	JMP rounded713
+	JMP rounded665
 
-alone712:
+alone664:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded713
+	JNE rounded665
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
 	VMINPS Z28, Z2, Z2
 	VMINPS Z28, Z3, Z3
 
-rounded713:
+rounded665:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -29308,7 +28396,7 @@ rounded713:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial714
+	JNE partial666
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -29323,7 +28411,7 @@ rounded713:
 	VZEROUPPER
 	RET
 
-partial714:
+partial666:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -29338,7 +28426,7 @@ partial714:
 	VZEROUPPER
 	RET
 
-rows3of676:
+rows3of628:
 
 	// 3 rows
 	MOVL tileInt8_mask(AX), CX
@@ -29357,7 +28445,7 @@ rows3of676:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes715
+	JNE codes667
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -29367,7 +28455,7 @@ rows3of676:
 	VZEROUPPER
 	RET
 
-codes715:
+codes667:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -29387,7 +28475,7 @@ codes715:
 	VMULPS Z26, Z2, Z2
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone716
+	JEQ alone668
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -29427,17 +28515,17 @@ codes715:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z2, Z2
 	VFMADD213PS Z31, Z30, Z2
-	JMP rounded717
+	JMP rounded669
 
-alone716:
+alone668:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded717
+	JNE rounded669
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
 	VMINPS Z28, Z2, Z2
 
-rounded717:
+rounded669:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VCVTPS2DQ Z2, Z2
@@ -29461,7 +28549,7 @@ rounded717:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial718
+	JNE partial670
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -29473,7 +28561,7 @@ rounded717:
 	VZEROUPPER
 	RET
 
-partial718:
+partial670:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -29485,7 +28573,7 @@ partial718:
 	VZEROUPPER
 	RET
 
-rows2of677:
+rows2of629:
 
 	// 2 rows
 	MOVL tileInt8_mask(AX), CX
@@ -29503,7 +28591,7 @@ rows2of677:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes719
+	JNE codes671
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -29512,7 +28600,7 @@ rows2of677:
 	VZEROUPPER
 	RET
 
-codes719:
+codes671:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -29530,7 +28618,7 @@ codes719:
 	VMULPS Z26, Z1, Z1
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone720
+	JEQ alone672
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -29560,16 +28648,16 @@ codes719:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z1, Z1
 	VFMADD213PS Z31, Z30, Z1
-	JMP rounded721
+	JMP rounded673
 
-alone720:
+alone672:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded721
+	JNE rounded673
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 	VMINPS Z28, Z1, Z1
 
-rounded721:
+rounded673:
 	VCVTPS2DQ Z0, Z0
 	VCVTPS2DQ Z1, Z1
 	VPBROADCASTB tileInt8_greatest(AX), Z28
@@ -29590,7 +28678,7 @@ rounded721:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial722
+	JNE partial674
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -29599,7 +28687,7 @@ rounded721:
 	VZEROUPPER
 	RET
 
-partial722:
+partial674:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VEXTRACTI32X4 $1, Z0, X1
@@ -29608,7 +28696,7 @@ partial722:
 	VZEROUPPER
 	RET
 
-rows1of678:
+rows1of630:
 
 	// 1 rows
 	MOVL tileInt8_mask(AX), CX
@@ -29625,7 +28713,7 @@ rows1of678:
 	MOVQ t+0(FP), AX
 	MOVQ tileInt8_out(AX), BX
 	TESTQ BX, BX
-	JNE codes723
+	JNE codes675
 
 	// sums as they are, 32 a row
 	MOVQ tileInt8_acc(AX), BX
@@ -29633,7 +28721,7 @@ rows1of678:
 	VZEROUPPER
 	RET
 
-codes723:
+codes675:
 
 	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
 	MOVQ tileInt8_multiplier(AX), DX
@@ -29649,7 +28737,7 @@ codes723:
 	VMULPS Z26, Z0, Z0
 	MOVQ tileInt8_residual(AX), SI
 	TESTQ SI, SI
-	JEQ alone724
+	JEQ alone676
 	MOVQ tileInt8_residualStarts(AX), DX
 	MOVL $0x3f800000, CX
 	VPBROADCASTD CX, Z30
@@ -29669,15 +28757,15 @@ codes723:
 	VMULPS Z29, Z31, Z31
 	VMULPS Z26, Z0, Z0
 	VFMADD213PS Z31, Z30, Z0
-	JMP rounded725
+	JMP rounded677
 
-alone724:
+alone676:
 	CMPB tileInt8_bounded(AX), $0
-	JNE rounded725
+	JNE rounded677
 	VPBROADCASTD tileInt8_high(AX), Z28
 	VMINPS Z28, Z0, Z0
 
-rounded725:
+rounded677:
 	VCVTPS2DQ Z0, Z0
 	VPBROADCASTB tileInt8_greatest(AX), Z28
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
@@ -29697,13 +28785,13 @@ rounded725:
 	MOVL tileInt8_mask(AX), CX
 	KMOVD CX, K1
 	CMPL CX, $0xffff
-	JNE partial726
+	JNE partial678
 	MOVQ (DX), SI
 	VMOVDQU8 X0, (BX)(SI*1)
 	VZEROUPPER
 	RET
 
-partial726:
+partial678:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
 	VZEROUPPER

@@ -44,7 +44,7 @@ func TestProductsStayInside(t *testing.T) {
 				k.Run(out, in, 0, k.Units(), scratch)
 			}
 			kf := ConvF32{s.PackF32(F32Weights{f, randomFloats(r, f.Outputs*f.depth())}), w,
-				EpilogueF32{guardedOf(t, randomFloats(r, f.Outputs)), 0, 6}}
+				EpilogueF32{guardedOf(t, randomFloats(r, f.Outputs)), 0, 6, nil}}
 			kf.Run(guardedOf(t, make([]float32, outputs)), guardedOf(t, randomFloats(r, inputs)), 0, kf.Units(),
 				guardedOf(t, make([]byte, (kf.Scratch()+7)&^7)))
 		}

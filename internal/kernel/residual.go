@@ -94,6 +94,25 @@ func (r *Residual) addRow(y, own, other []byte) {
 	r.Sum.codes(y, a, b)
 }
 
+// ResidualF32 is floats in memory, one for each that a product makes, that are added to it; the product is limited first,
+// the sum is limited to [Least, Greatest]. The output may be the same memory, if both have the same stride.
+type ResidualF32 struct {
+	Vector          Vector
+	Operand         []float32
+	Stride          int     // elements from one of its rows or pixels to the next; at least as many as the output has columns
+	Least, Greatest float32 // -Inf and +Inf for no limit
+}
+
+// add adds the residual to rows of a panel, as that of Residual does.
+func (r *ResidualF32) add(out []float32, outStarts []int, staged []float32, stride int, residualStarts []int, channel, columns int) {
+	for i, start := range outStarts {
+		y, a, b := out[start+channel:][:columns], staged[i*stride:][:columns], r.Operand[residualStarts[i]+channel:][:columns]
+		for j := r.Vector.floats(floatsAdd, y, a, b, r.Least, r.Greatest); j < columns; j++ {
+			y[j] = min(max(a[j]+b[j], r.Least), r.Greatest)
+		}
+	}
+}
+
 // AreBounded reports whether multipliers are all less than 1; see Epilogue.
 func AreBounded(multipliers []float32) bool {
 	for _, m := range multipliers {

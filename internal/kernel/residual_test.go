@@ -162,3 +162,50 @@ func TestGemmInt8WithResidual(t *testing.T) {
 		})
 	})
 }
+
+// A product of floats with a residual is the product, then the sum, to the bit.
+func TestGemmF32WithResidual(t *testing.T) {
+	forEachTier(t, func(t *testing.T, s Set) {
+		rapid.Check(t, func(d *rapid.T) {
+			rows, depth, columns := rapid.IntRange(1, 60).Draw(d, "rows"), rapid.IntRange(1, 70).Draw(d, "depth"), rapid.IntRange(1, 100).Draw(d, "columns")
+			r := random(rapid.Uint64().Draw(d, "seed"))
+			in := randomFloats(r, rows*depth)
+			limits := func() (least, greatest float32) {
+				if r.IntN(2) == 0 {
+					return 0, 6
+				}
+				return negativeInfinity, positiveInfinity
+			}
+			e := EpilogueF32{Bias: randomFloats(r, columns)}
+			e.Least, e.Greatest = limits()
+			k := GemmF32{s.PackF32(F32Weights{Matrix(depth, columns, true), randomFloats(r, columns*depth)}), rows, depth, columns, e}
+			product := make([]float32, rows*columns)
+			k.Run(product, in, 0, k.Units(), AlignedScratch(k.Scratch()))
+			sum := ResidualF32{Vector: s.Vector(), Stride: columns}
+			sum.Least, sum.Greatest = limits()
+			for _, apart := range []int{-1, 0, 3} { // as for codes
+				sum := sum
+				sum.Stride += max(apart, 0)
+				residual := randomFloats(r, extent(rows, sum.Stride, columns))
+				k := k
+				k.Epilogue.Residual = &sum
+				got := inPieces(t, r, k.Units(), func() ([]float32, func(start, end int)) {
+					k, sum, out := k, sum, make([]float32, rows*columns)
+					sum.Operand = residual
+					if apart < 0 {
+						copy(out, residual)
+						sum.Operand = out
+					}
+					k.Epilogue.Residual = &sum
+					return out, func(start, end int) { k.Run(out, in, start, end, AlignedScratch(k.Scratch())) }
+				})
+				for i := range got {
+					want := min(max(product[i]+residual[i/columns*sum.Stride+i%columns], sum.Least), sum.Greatest)
+					if got[i] != want {
+						t.Fatalf("element %d of row %d is %v, want %v", i%columns, i/columns, got[i], want)
+					}
+				}
+			}
+		})
+	})
+}

@@ -108,7 +108,7 @@ func TestConvTransposeF32(t *testing.T) {
 				w, f := &shape.window, &shape.filter
 				in := randomFloats(r, w.Batch*w.InHeight*w.InWidth*w.Channels)
 				weights, bias := randomFloats(r, w.Channels*f.perGroup()*f.Height*f.Width), randomFloats(r, f.Outputs)
-				k := ConvTransposeF32{s.PackTransposeF32(F32Weights{*f, weights}, w), *w, EpilogueF32{bias, 0, inf}}
+				k := ConvTransposeF32{s.PackTransposeF32(F32Weights{*f, weights}, w), *w, EpilogueF32{bias, 0, inf, nil}}
 				scratch := AlignedScratch(k.Scratch())
 				want := make([]float64, w.pixels()*f.Outputs)
 				for i := range want {

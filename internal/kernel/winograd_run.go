@@ -95,7 +95,7 @@ func (p *winogradProduct) run(out, in []float32, start, end int, scratch []byte)
 			for plane := range weights.planes() {
 				t.a, t.out = s.input[plane*s.inputStep:], s.sums[plane*s.sumsStep:]
 				t.panel = weights.plane(half/2, plane)[half%2*winogradColumns/2:]
-				weights.row.runRows(&t, s.starts[:b.rows], s.outStarts)
+				weights.row.runRows(&t, s.starts[:b.rows], s.outStarts, nil)
 			}
 			channel := half * winogradColumns / 2
 			columns := min(t.columns, weights.filter.Outputs-channel)

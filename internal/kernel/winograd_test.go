@@ -51,7 +51,7 @@ func TestWinogradF32(t *testing.T) {
 				in := guardedOf(t, randomFloats(r, extent(w.Batch*w.InHeight*w.InWidth, w.InStride, w.Channels)))
 				weights, bias := randomFloats(r, f.Outputs*f.depth()), guardedOf(t, randomFloats(r, f.Outputs))
 				for _, limit := range [][2]float32{{-inf, inf}, {0, 6}, {-0.25, 0.5}} {
-					k := WinogradF32{s.packWinograd(F32Weights{*f, weights}, size), *w, EpilogueF32{bias, limit[0], limit[1]}}
+					k := WinogradF32{s.packWinograd(F32Weights{*f, weights}, size), *w, EpilogueF32{bias, limit[0], limit[1], nil}}
 					scratch := AlignedScratch(k.Scratch())
 					checkF32(t, r, &shape, bias, in, weights, limit[0], limit[1], k.Units(), func(out []float32, start, end int) {
 						k.Run(out, in, start, end, scratch)
@@ -131,7 +131,7 @@ func TestWinogradNotFinite(t *testing.T) {
 					}
 				}
 			}
-			e := EpilogueF32{randomFloats(r, f.Outputs), -inf, inf}
+			e := EpilogueF32{randomFloats(r, f.Outputs), -inf, inf, nil}
 			if round%2 == 0 {
 				e.Least, e.Greatest = 0, 6
 			}

@@ -40,6 +40,17 @@ func avx2F32(f *file, rows int) {
 	for i := range 2 * rows {
 		f.op("VMINPS", y(i), y(13), y(i))
 	}
+	f.residualF32(field(tileF32, "residualStarts", "AX"), rows, func() {
+		f.op("VBROADCASTSS", field(tileF32, "sumLeast", "AX"), y(12))
+		f.op("VBROADCASTSS", field(tileF32, "sumGreatest", "AX"), y(13))
+	}, func(r int) {
+		for v := range 2 {
+			i := 2*r + v
+			f.op("VADDPS", fmt.Sprintf("%d(SI)(DI*4)", 32*v), y(i), y(i))
+			f.op("VMAXPS", y(i), y(12), y(i))
+			f.op("VMINPS", y(i), y(13), y(i))
+		}
+	})
 	f.op("MOVQ", field(tileF32, "out", "AX"), "BX")
 	f.op("MOVQ", field(tileF32, "outStarts", "AX"), "DX")
 	partial := f.newLabel("partial")

@@ -8,7 +8,7 @@ func productF32(f *file) {
 	for _, vectors := range []int{2, 1} {
 		name := fmt.Sprintf("tileF32AVX512x12x%d", 16*vectors)
 		doc := fmt.Sprintf("%s is tiles of up to 12 rows and %d columns, one below the other.", name, 16*vectors)
-		f.function(name, "(t *tileF32)", doc, 48, 8)
+		f.function(name, "(t *tileF32)", doc, 56, 8)
 		f.byRows(tileF32, 12, func(rows int) { avx512(f, rows, vectors) })
 	}
 	f.function("tileF32AVX2x6x16", "(t *tileF32)", "tileF32AVX2x6x16 is a tile of up to 6 rows and 16 columns.", 24, 8)
@@ -28,6 +28,8 @@ func avx512(f *file, rows, vectors int) {
 	f.op("MOVQ", "CX", "rowStarts-32(SP)")
 	f.op("MOVQ", field(tileF32, "outStarts", "AX"), "CX")
 	f.op("MOVQ", "CX", "outStarts-40(SP)")
+	f.op("MOVQ", field(tileF32, "residualStarts", "AX"), "CX")
+	f.op("MOVQ", "CX", "residualStarts-56(SP)")
 	f.op("MOVQ", field(tileF32, "tiles", "AX"), "CX")
 	f.op("MOVQ", "CX", "tiles-48(SP)")
 	tile := f.newLabel("tile")
@@ -66,6 +68,18 @@ func avx512(f *file, rows, vectors int) {
 	for i := range rows * vectors {
 		f.op("VMINPS", z(i), z(31), z(i))
 	}
+	f.residualF32("residualStarts-56(SP)", rows, func() {
+		f.op("VBROADCASTSS", field(tileF32, "sumLeast", "AX"), z(28))
+		f.op("VBROADCASTSS", field(tileF32, "sumGreatest", "AX"), z(29))
+		f.op("ADDQ", fmt.Sprintf("$%d", 8*rows), "residualStarts-56(SP)")
+	}, func(r int) {
+		for v := range vectors {
+			i := sum(r, v)
+			f.op("VADDPS", fmt.Sprintf("%d(SI)(DI*4)", 64*v), z(i), column(v), z(i))
+			f.op("VMAXPS", z(i), z(28), z(i))
+			f.op("VMINPS", z(i), z(29), z(i))
+		}
+	})
 	full := "$-1"
 	if vectors == 1 {
 		full = "$0xffff"
@@ -95,4 +109,20 @@ func avx512(f *file, rows, vectors int) {
 		f.op("VZEROUPPER")
 		f.op("RET")
 	}
+}
+
+// residualF32 writes what adds residuals to sums that are limited, if there are any: what prepares it, then a row, whose
+// residuals begin DI elements from SI. DX and BX are left alone.
+func (f *file) residualF32(starts string, rows int, prepare func(), row func(r int)) {
+	alone := f.newLabel("alone")
+	f.op("MOVQ", field(tileF32, "residual", "AX"), "SI")
+	f.op("TESTQ", "SI", "SI")
+	f.op("JEQ", alone)
+	f.op("MOVQ", starts, "CX")
+	prepare()
+	for r := range rows {
+		f.op("MOVQ", at(8*r, "CX"), "DI")
+		row(r)
+	}
+	f.place(alone)
 }

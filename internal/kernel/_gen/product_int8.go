@@ -77,7 +77,6 @@ func avx512vnni(f *file, rows, vectors int, flip bool) {
 		f.op("MOVL", "$0x80808080", "CX")
 		f.op("VPBROADCASTD", "CX", z(31))
 	}
-	f.prefetchResiduals(rows)
 	f.runs(tileInt8, rows, 0, 128, func() {
 		for v := range vectors {
 			f.op("VMOVDQU64", at(64*v, "BX"), z(24+v))
@@ -210,20 +209,6 @@ func finish512(f *file, rows, vectors int) {
 	store(false)
 	f.place(partial)
 	store(true)
-}
-
-// prefetchResiduals asks for the residuals that a tile adds at its end, which may be in another processor's cache.
-func (f *file) prefetchResiduals(rows int) {
-	alone := f.newLabel("noResidual")
-	f.op("MOVQ", field(tileInt8, "residual", "AX"), "SI")
-	f.op("TESTQ", "SI", "SI")
-	f.op("JEQ", alone)
-	f.op("MOVQ", field(tileInt8, "residualStarts", "AX"), "DX")
-	for r := range rows {
-		f.op("MOVQ", at(8*r, "DX"), "DI")
-		f.op("PREFETCHT0", indexed("SI", "DI"))
-	}
-	f.place(alone)
 }
 
 // join512 adds residuals to products, as floats, in registers 0 to rows·vectors−1; the products are rounded and limited
