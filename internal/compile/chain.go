@@ -8,12 +8,13 @@ import (
 	"github.com/octet-nn/octet/tensor"
 )
 
-// Convolutions that follow each other, one of them depthwise, are one step where that saves more than it costs: a few
-// lines of each at a time, so that what they hand on stays in the cache of the processor that made it (kernel.Chain).
-// The bits are those of the convolutions one by one, so whether they are a chain may depend on the number of threads.
+// Convolutions and MaxPools that follow each other, one of them depthwise or a pool, are one step
+// where that saves more than it costs: a few lines of each at a time, so that what they hand on stays in the cache of the
+// processor that made it (kernel.Chain).
+// The bits are those of the nodes one by one, so whether they are a chain may depend on the number of threads.
 
-// stage makes the kernel of a convolution, in most cases a kernel.ChainStage, for operands of known shape, channels last,
-// and the residual that is added to its results, if there is one.
+// stage makes the kernel of a convolution or pool, in most cases a kernel.ChainStage, for operands of known shape, channels
+// last, and the residual that is added to its results, if there is one.
 type stage func(x, y *place, residual addend) any
 
 // chainable notes that a node can be a stage of a chain.
@@ -68,14 +69,19 @@ func (l *planner) findChains(needed []bool) chains {
 	return found
 }
 
-// canChain reports whether a node can be a stage: a convolution of planes of known shape.
+// canChain reports whether a node can be a stage: a convolution or pool of planes of known shape.
 func (l *planner) canChain(i int, needed []bool) bool {
 	n := l.graph.Nodes[i]
 	o := n.Op
 	if j, ok := o.(*joined); ok {
 		o = j.Operator
 	}
-	if _, ok := o.(*op.Conv); !ok || !needed[i] || l.late[i] || l.program.stages[i] == nil {
+	switch o.(type) {
+	case *op.Conv, *op.MaxPool:
+	default:
+		return false
+	}
+	if !needed[i] || l.late[i] || l.program.stages[i] == nil {
 		return false
 	}
 	for _, v := range []*graph.Value{n.Inputs[0], n.Outputs[0]} {
@@ -121,15 +127,15 @@ func (l *planner) onlyReaders(needed []bool) map[int]int {
 	return next
 }
 
-// isWorthChaining reports whether convolutions that follow each other are worth a chain: one of them is depthwise, every
+// isWorthChaining reports whether nodes that follow each other are worth a chain: one of them does little with much, every
 // goroutine gets about as many lines of the result as any other, and not few; and they hand much on if there is only one.
 func (l *planner) isWorthChaining(nodes []int) bool {
-	depthwise, bytes := false, 0
+	light, bytes := false, 0
 	for at, i := range nodes {
 		x, y := shaped(l.graph.Nodes[i].Inputs[0]), shaped(l.graph.Nodes[i].Outputs[0])
 		switch l.program.stages[i](x, y, addend{}).(type) {
-		case *kernel.DepthwiseF32, *kernel.DepthwiseInt8:
-			depthwise = true
+		case *kernel.DepthwiseF32, *kernel.DepthwiseInt8, *kernel.MaxPoolF32, *kernel.MaxPoolInt8:
+			light = true
 		}
 		if at < len(nodes)-1 {
 			bytes += y.dtype.Bytes(y.len())
@@ -139,7 +145,7 @@ func (l *planner) isWorthChaining(nodes []int) bool {
 	x, y := shaped(first.Inputs[0]), shaped(last.Outputs[0])
 	lines, threads := y.shape[0]*y.shape[1], l.program.threads
 	most := (lines + threads - 1) / threads
-	if !depthwise || most < chainLines || 10*most*threads > 11*lines || threads == 1 && bytes < chainAlone {
+	if !light || most < chainLines || 10*most*threads > 11*lines || threads == 1 && bytes < chainAlone {
 		return false
 	}
 	var ok bool

@@ -15,8 +15,8 @@ import (
 	"github.com/octet-nn/octet/tensor"
 )
 
-// mobileNetwork draws a network of expansions, depthwise convolutions and projections, with residuals, values that have
-// another reader as well, Concats, and images of any size.
+// mobileNetwork draws a network of expansions, depthwise convolutions or pools, and projections, with residuals, values
+// that have another reader as well, Concats, and images of any size.
 func mobileNetwork(t testing.TB, r *rapid.T) *sketch {
 	s := newSketch(t, rapid.Uint64().Draw(r, "seed"))
 	draw := func(name string, from, to int) int { return rapid.IntRange(from, to).Draw(r, name) }
@@ -37,7 +37,12 @@ func mobileNetwork(t testing.TB, r *rapid.T) *sketch {
 	for range draw("blocks", 1, 4) {
 		wide, before := draw("wide", 1, 40), x
 		expanded := conv(x, channels, wide, 1, 1, 1)
-		expanded = conv(expanded, wide, wide, wide, 3, draw("stride", 1, 2))
+		if draw("pool", 0, 3) == 0 {
+			stride := draw("stride", 1, 2)
+			expanded = s.node(&op.MaxPool{KernelShape: []int{3, 3}, Pads: []int{draw("top", 0, 1), 1, 1, 1}, Strides: []int{stride, stride}}, expanded)
+		} else {
+			expanded = conv(expanded, wide, wide, wide, 3, draw("stride", 1, 2))
+		}
 		switch draw("end", 0, 5) {
 		case 0: // no projection
 			x, channels = expanded, wide
@@ -110,6 +115,27 @@ func sameResults(t rapid.TB, what string, want, got map[string]*tensor.Tensor) {
 		if got[name] == nil || !bytes.Equal(v.Bytes(), got[name].Bytes()) {
 			t.Fatalf("%s: %s is %v, want %v", what, name, got[name], v)
 		}
+	}
+}
+
+// The beginning of a ResNet or SqueezeNet: a convolution, a pool, and another convolution.
+func TestPoolsAreChained(t *testing.T) {
+	s := newSketch(t, 1)
+	x := s.input(tensor.Float32, nil, 1, 3, 40, 40)
+	y := s.node(&op.Conv{Strides: []int{2, 2}, Pads: []int{1, 1, 1, 1}}, x, s.constant(s.floats(16, 3, 3, 3), nil))
+	y = s.node(&op.MaxPool{KernelShape: []int{2, 2}}, y)
+	s.graph.Outputs = []*graph.Value{s.node(&op.Conv{}, y, s.constant(s.floats(8, 16, 1, 1), nil))}
+	session, err := Compile(s.graph, Options{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	plan, err := session.Plan([]*tensor.Tensor{s.floats(1, 3, 40, 40)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(plan.Steps); n != 3 || plan.Steps[1].Kernel != "chain_f32" {
+		t.Errorf("%d steps, the second by %s", n, plan.Steps[1].Kernel)
 	}
 }
 

@@ -182,6 +182,9 @@ func TestConcatsInRandomGraphs(t *testing.T) {
 			d.quant = graph.PerTensor(0.05, zeroPoint(d.dtype, 100))
 		}
 		shape := []int{d.draw("batch", 1, 2), d.draw("height", 1, 5), d.draw("width", 1, 5), 0}
+		if d.draw("tall", 0, 3) == 0 { // enough lines for chains
+			shape[1] += 13
+		}
 		for range d.draw("inputs", 1, 2) {
 			shape[3] = d.draw("input channels", 1, 20)
 			x := d.input(d.dtype, d.quant, shape...)

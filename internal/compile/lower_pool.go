@@ -66,18 +66,34 @@ func lowerMaxPool(b *builder, n *graph.Node) (prepared, error) {
 	if !p.suits(n) {
 		return nil, nil
 	}
+	vector := b.kernels.Vector()
 	if isFloat32(n.Input(0)) {
+		make := func(x, y *place) *kernel.MaxPoolF32 {
+			return &kernel.MaxPoolF32{Vector: vector, Window: p.window(x, y).Window}
+		}
+		p.chainable(b, n, func(x, y *place, _ addend) any { return make(x, y) })
 		return p.plan(b, n, func(c *planning, y, x *place) {
-			emitScratched[float32, float32](c, "max_pool_f32", &kernel.MaxPoolF32{Vector: c.program.vector, Window: p.window(x, y).Window}, y, x)
+			emitScratched[float32, float32](c, "max_pool_f32", make(x, y), y, x)
 		})
 	}
 	q, ok := codesOf(n.Input(0))
 	if !ok || !n.Input(0).Type.Quant.Equal(n.Outputs[0].Type.Quant) || n.Input(0).Type.DType != n.Outputs[0].Type.DType {
 		return nil, nil
 	}
+	make := func(x, y *place) *kernel.MaxPoolInt8 {
+		return &kernel.MaxPoolInt8{Vector: vector, Window: p.window(x, y).Window, Signed: q.Signed}
+	}
+	p.chainable(b, n, func(x, y *place, _ addend) any { return make(x, y) })
 	return p.plan(b, n, func(c *planning, y, x *place) {
-		emitScratched[byte, byte](c, "max_pool_int8", &kernel.MaxPoolInt8{Vector: c.program.vector, Window: p.window(x, y).Window, Signed: q.Signed}, y, x)
+		emitScratched[byte, byte](c, "max_pool_int8", make(x, y), y, x)
 	})
+}
+
+// chainable notes that a pool can be a stage of a chain, if channels are last.
+func (p pooling) chainable(b *builder, n *graph.Node, s stage) {
+	if p.layout == op.NHWC {
+		b.chainable(n, s)
+	}
 }
 
 func lowerAveragePoolFloat(b *builder, n *graph.Node) (prepared, error) {

@@ -1,6 +1,6 @@
 package kernel
 
-// Chain is convolutions that follow each other, computed a few output lines at a time: what one hands to the next stays
+// Chain is convolutions and pools that follow each other, computed a few output lines at a time: what one hands to the next stays
 // in a cache, and in that of the processor that made it. A MobileNet's expansion, depthwise convolution and projection
 // read and write six times as much between them as at their ends.
 //
@@ -13,8 +13,8 @@ type Chain[T byte | float32] struct {
 	held    []int // by stage but the last: the most lines of its output that are kept
 }
 
-// ChainStage is a convolution that a Chain can do: *ConvF32, *DepthwiseF32, or *ConvInt8 or *DepthwiseInt8 that hands
-// out codes.
+// ChainStage is a convolution or pool that a Chain can do: *ConvF32, *DepthwiseF32, *MaxPoolF32, *MaxPoolInt8, or *ConvInt8
+// or *DepthwiseInt8 that hands out codes.
 type ChainStage[T byte | float32] interface {
 	// window is the whole convolution's.
 	window() *Window
@@ -237,4 +237,28 @@ func (d *DepthwiseInt8) linesScratch(w Window) int {
 func (d *DepthwiseInt8) runLines(out, in []byte, w Window, _ int, scratch []byte) {
 	lines := DepthwiseInt8{d.Weights, w, d.Signed, d.ZeroPoint, d.Epilogue}
 	lines.Run(Destination{Codes: out}, in, 0, lines.Units(), scratch)
+}
+
+func (p *MaxPoolF32) window() *Window { return &p.Window }
+
+func (p *MaxPoolF32) linesScratch(w Window) int {
+	lines := MaxPoolF32{p.Vector, w}
+	return lines.Scratch()
+}
+
+func (p *MaxPoolF32) runLines(out, in []float32, w Window, _ int, scratch []byte) {
+	lines := MaxPoolF32{p.Vector, w}
+	lines.Run(out, in, 0, lines.Units(), scratch)
+}
+
+func (p *MaxPoolInt8) window() *Window { return &p.Window }
+
+func (p *MaxPoolInt8) linesScratch(w Window) int {
+	lines := MaxPoolInt8{p.Vector, w, p.Signed}
+	return lines.Scratch()
+}
+
+func (p *MaxPoolInt8) runLines(out, in []byte, w Window, _ int, scratch []byte) {
+	lines := MaxPoolInt8{p.Vector, w, p.Signed}
+	lines.Run(out, in, 0, lines.Units(), scratch)
 }

@@ -87,7 +87,13 @@ func TestChainIsItsStages(t *testing.T) {
 				lowest, _ := limits(signed)
 				style.zero = lowest + int32(r.IntN(256))
 				integer := Int8Weights{Filter: c.filter, Data: randomCodes(r, count), Signed: style.weightSigned, ZeroPoint: style.weightZero}
-				if c.filter.Groups > 1 && c.filter.Inputs == 1 {
+				isLight := c.filter.Groups > 1 && c.filter.Inputs == 1
+				if w := c.window; isLight && w.DilationHeight == 1 && w.DilationWidth == 1 && r.IntN(2) == 0 { // sees some of the image
+					floats = append(floats, &MaxPoolF32{s.Vector(), w})
+					codes = append(codes, &MaxPoolInt8{s.Vector(), w, signed})
+					continue
+				}
+				if isLight {
 					floats = append(floats, &DepthwiseF32{s.PackDepthwiseF32(real), c.window, e})
 					codes = append(codes, &DepthwiseInt8{s.PackDepthwiseInt8(integer), c.window, style.signed, style.zero, style.epilogue()})
 				} else {
