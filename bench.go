@@ -118,6 +118,7 @@ type bench struct {
 	in, out   []*tensor.Tensor
 	threads   int
 	times     []time.Duration
+	recent    []time.Duration // memory for those of a window: garbage would be collected while runs are timed
 	busy      []time.Duration // runs in windows when the machine was busy
 	discarded int
 }
@@ -181,7 +182,7 @@ func randomInput(v ValueInfo) (*tensor.Tensor, error) {
 func (b *bench) window(ctx context.Context) error {
 	cpu, known := processorTime()
 	begin := time.Now()
-	var times []time.Duration
+	times := b.recent[:0]
 	for time.Since(begin) < window || len(times) == 0 {
 		start := time.Now()
 		if err := b.session.RunInto(ctx, b.in, b.out, nil); err != nil {
@@ -190,6 +191,7 @@ func (b *bench) window(ctx context.Context) error {
 		times = append(times, time.Since(start))
 	}
 	elapsed := time.Since(begin)
+	b.recent = times
 	after, _ := processorTime()
 	if known && float64(after-cpu) < 0.96*float64(elapsed) {
 		b.discarded += len(times)
