@@ -71,7 +71,7 @@ func (p *productInt8) scratch() int {
 	bytes := carved[int32](p.sums()) + 2*carved[int32](row.NR) + carved[float32](row.NR) + carved[int32](rows) +
 		2*carved[int](rows) + carved[int](p.feed.window.KernelHeight) + carved[byte](p.feed.copied())
 	if p.epilogue.Residual != nil {
-		bytes += 2*carved[int](rows) + carved[byte](rows*row.NR) + carved[byte](2*block)
+		bytes += 2*carved[int](rows) + carved[byte](rows*row.NR) + carved[byte](block)
 	}
 	return bytes
 }
@@ -94,12 +94,10 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 	// Codes to which a residual is added elsewhere than in registers are staged, panel by panel: out may be the residual.
 	var residualStarts, stagedStarts []int
 	var staged, gathered []byte
+	stagedColumns := 0
 	if residual != nil {
 		residualStarts, stagedStarts = carve[int](&scratch, most), carve[int](&scratch, most)
-		staged, gathered = carve[byte](&scratch, most*nr), carve[byte](&scratch, 2*block)
-		for i := range stagedStarts {
-			stagedStarts[i] = i * nr
-		}
+		staged, gathered = carve[byte](&scratch, most*nr), carve[byte](&scratch, block)
 	}
 	requantizes := row.requantizes && out.Codes != nil && e.Requantizer == nil && w.zero == nil &&
 		fitsBytes(e.ZeroPoint, e.Lowest, e.Highest)
@@ -183,6 +181,12 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 				t.residual = residual.Operand[channel : residualStarts[rows-1]+channel+t.columns]
 			default:
 				to, toStarts, at = Destination{Codes: staged}, stagedStarts, 0
+				if stagedColumns != t.columns { // rows lie without gaps
+					stagedColumns = t.columns
+					for i := range stagedStarts {
+						stagedStarts[i] = i * stagedColumns
+					}
+				}
 			}
 			if codes {
 				t.out = to.Codes[at : toStarts[rows-1]+at+t.columns]
@@ -242,7 +246,7 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 				}
 			}
 			if residual != nil && t.residual == nil {
-				residual.add(out.Codes, outStarts[:rows], staged, nr, residualStarts, channel, t.columns, gathered)
+				residual.add(out.Codes, outStarts[:rows], staged, residualStarts, channel, t.columns, gathered)
 			}
 		}
 	}

@@ -59,30 +59,39 @@ func (t *tileInt8) limit(zeroPoint, lowest, highest int32) {
 	t.shift, t.least, t.greatest, t.zeroPoint = byte(shift), byte(lowest+shift), byte(highest+shift), int16(zeroPoint+shift)
 }
 
-// add adds the residual to rows of a panel: their codes are in staged, stride apart, and the sums go to out. rows of out
-// and of the residual begin at their starts, and there at channel. gathered is memory of two blocks, which are longer
-// than rows of panels.
-func (r *Residual) add(out []byte, outStarts []int, staged []byte, stride int, residualStarts []int, channel, columns int, gathered []byte) {
-	own, other := gathered[:block], gathered[block:]
+// add adds the residual to rows of a panel: their codes lie without gaps in staged, and the sums go to out. rows of out and
+// of the residual begin at their starts, and there at channel. gathered is memory of a block, which is longer than a row of
+// a panel.
+func (r *Residual) add(out []byte, outStarts []int, staged []byte, residualStarts []int, channel, columns int, gathered []byte) {
 	most := block / columns // rows at a time
 	for first := 0; first < len(outStarts); first += most {
 		n := min(most, len(outStarts)-first)
-		for i := range n {
-			copy(other[i*columns:][:columns], r.Operand[residualStarts[first+i]+channel:][:columns])
-		}
-		codes := staged[first*stride:][:n*stride]
-		if columns < stride {
+		own := staged[first*columns:][:n*columns]
+		other := gapless(r.Operand, residualStarts[first:][:n], channel, columns)
+		if other == nil {
+			other = gathered[:n*columns]
 			for i := range n {
-				copy(own[i*columns:][:columns], codes[i*stride:][:columns])
+				copy(other[i*columns:][:columns], r.Operand[residualStarts[first+i]+channel:][:columns])
 			}
-			codes = own
 		}
-		a := codes[:n*columns]
-		r.addRow(a, a, other)
+		if y := gapless(out, outStarts[first:][:n], channel, columns); y != nil {
+			r.addRow(y, own, other)
+			continue
+		}
+		r.addRow(own, own, other)
 		for i := range n {
-			copy(out[outStarts[first+i]+channel:][:columns], a[i*columns:])
+			copy(out[outStarts[first+i]+channel:][:columns], own[i*columns:])
 		}
 	}
+}
+
+// gapless is rows that begin at starts, and there at channel, where nothing lies between them; else nil. Rows do not overlap.
+func gapless(x []byte, starts []int, channel, columns int) []byte {
+	last := len(starts) - 1
+	if starts[last]-starts[0] != last*columns {
+		return nil
+	}
+	return x[starts[0]+channel:][:len(starts)*columns]
 }
 
 // addRow adds as many elements as y has.
