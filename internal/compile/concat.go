@@ -124,13 +124,16 @@ func (p *placing) survey() {
 		begin(v, -1)
 	}
 	for i, n := range p.graph.Nodes {
-		if !p.needed[i] || p.late[i] {
+		if !p.needed[i] {
 			continue
 		}
 		for operand, v := range n.Inputs {
 			if v != nil {
 				p.readers[v] = append(p.readers[v], use{i, operand})
 			}
+		}
+		if p.late[i] {
+			continue
 		}
 		for _, v := range n.Outputs {
 			if v == nil {
@@ -258,6 +261,9 @@ func (p *placing) writesPart(i int, v *graph.Value, strides []int) bool {
 // readsPart reports whether a node can read an operand whose elements have the given strides.
 func (p *placing) readsPart(u use, v *graph.Value, strides []int) bool {
 	has := p.program.traits[u.node]
+	if p.late[u.node] {
+		return false // what runs later is given whole tensors
+	}
 	return has&movesElements != 0 ||
 		(u.operand == 0 || u.operand == residualOperand && has&addsResiduals != 0) && p.takesPixels(u.node, readsPixels, v, strides)
 }

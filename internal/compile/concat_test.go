@@ -261,6 +261,20 @@ func TestConcatsInRandomGraphs(t *testing.T) {
 	})
 }
 
+// TestConcatsReadLater has an operand that a node reads which is only planned in the run, since its result has any shape.
+func TestConcatsReadLater(t *testing.T) {
+	s := newSketch(t, 1)
+	x := s.input(tensor.Float32, nil, 1, 4, 5, 8)
+	conv := func(x *graph.Value, in, out int) *graph.Value {
+		return s.node(&op.Conv{Layout: op.NHWC}, x, s.constant(s.floats(out, in, 1, 1), nil))
+	}
+	y := conv(x, 8, 8)
+	z := conv(s.node(&op.Concat{Axis: 3}, y, conv(x, 8, 8)), 16, 8)
+	images := s.node(&op.Gather{}, s.node(op.Lookup("NonZero"), x), s.constant(tensor.Of([]int64{0}), nil))
+	s.graph.Outputs = []*graph.Value{z, s.node(&op.Gather{}, y, images)}
+	agree(t, s.graph, s.feed(2), 2)
+}
+
 // TestConcatsTakeNoMemory is a Fire module: its result of 16 channels, and what it is made of or makes of 8, is all that is
 // live at any time.
 func TestConcatsTakeNoMemory(t *testing.T) {
