@@ -108,15 +108,15 @@ func lowerSpatial(b *builder, n *graph.Node, layout op.Layout, name string, epil
 // size of the image, so that it must be known.
 func (b *builder) packWinograd(n *graph.Node, w kernel.F32Weights) *kernel.PackedWinogradF32 {
 	o := n.Op.(*op.Conv)
-	shape := n.Outputs[0].Type.Shape
-	if b.direct || len(shape) != 4 || !winogradMay(o, w.Filter) {
+	in, out := n.Input(0).Type.Shape, n.Outputs[0].Type.Shape
+	if b.direct || len(in) != 4 || len(out) != 4 || !winogradMay(o, w.Filter) {
 		return nil
 	}
-	y := o.Layout.Spatial(len(shape))
-	if !shape[y].Known() || !shape[y+1].Known() {
+	y := o.Layout.Spatial(4)
+	if min(in[y].Size, in[y+1].Size, out[y].Size, out[y+1].Size) < 1 { // unknown, or there are no pixels
 		return nil
 	}
-	return b.kernels.PackWinogradF32(w, shape[y].Size, shape[y+1].Size)
+	return b.kernels.PackWinogradF32(w, out[y].Size, out[y+1].Size)
 }
 
 // winogradMay reports whether Winograd's algorithm may be the best for a convolution at some tier, whose kernels add no

@@ -5,7 +5,7 @@ import (
 	"unsafe"
 )
 
-// winogradMemory is the parts of the scratch memory, all of them whole vectors.
+// winogradScratch is the parts of the scratch memory; those of floats are whole vectors.
 type winogradScratch struct {
 	input, sums         []float32 // planes of transformed pixels, and of their products with a panel
 	inputStep, sumsStep int       // elements from plane to plane

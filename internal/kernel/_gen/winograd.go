@@ -33,7 +33,7 @@ func (f *file) winogradFactors() {
 	}
 }
 
-// line4 makes 6 values in registers 6 to 11 of those in 0 to 5, which it changes: Bᵀ of F(4×4, 3×3).
+// line4 makes 6 values in registers 6 to 11 of those in 0 to 5: Bᵀ of F(4×4, 3×3).
 func (f *file) line4() {
 	f.comment("6 = 4·d0 − 5·d2 + d4; 11 = 4·d1 − 5·d3 + d5")
 	f.op("VMOVAPS", z(4), z(6))
