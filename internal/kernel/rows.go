@@ -42,6 +42,7 @@ type SumInt8 struct {
 	// Where the row adds in fixed point: the terms, by stored byte, and what makes codes of their sums.
 	fixed          bool
 	fixedA, fixedB [256]int32
+	planes         [2]*[4 * 256]byte // the bytes of both, for vectors; see termsRun
 	tile           fixedTile
 
 	// Where it adds reals.
@@ -68,6 +69,9 @@ func NewSumInt8(shape Broadcast, sum numeric.Sum, signedA, signedB bool, vector 
 		}
 		for i := range k.tile.outStarts {
 			k.tile.outStarts[i] = i * fixedSumWidth
+		}
+		if vector.addsTerms() {
+			k.planes = [2]*[4 * 256]byte{planesOf(&k.fixedA), planesOf(&k.fixedB)}
 		}
 	}
 	k.y, k.real = k.sum.RealTerms(&k.realA, &k.realB, signedA, signedB)
@@ -127,7 +131,12 @@ func (k *SumInt8) fixedCodes(y, a, b []byte) {
 	for len(y) > 0 {
 		n := min(len(sums), len(y))
 		terms, u, v := sums[:n], a[:n], b[:n]
-		for i := range terms {
+		done := 0
+		if steps := n / termsStep; steps > 0 && k.vector.addsTerms() {
+			done = steps * termsStep
+			k.vector.kernel.addTerms(&termsRun{&sums[0], &u[0], &v[0], k.planes[0], k.planes[1], steps})
+		}
+		for i := done; i < n; i++ {
 			terms[i] = k.fixedA[u[i]] + k.fixedB[v[i]]
 		}
 		t.sums, t.out, t.columns, t.rows = sums[:], y[:n], width, n/width
@@ -140,6 +149,31 @@ func (k *SumInt8) fixedCodes(y, a, b []byte) {
 		}
 		y, a, b = y[n:], a[n:], b[n:]
 	}
+}
+
+// termsRun is one call of a micro-kernel that adds up terms of two operands of codes. A table of terms is its lowest bytes,
+// by stored byte of the code, then the others.
+type termsRun struct {
+	out            *int32
+	a, b           *byte
+	termsA, termsB *[4 * 256]byte
+	steps          int // of termsStep elements, at least 1
+}
+
+const termsStep = 64
+
+// addsTerms reports whether there is such a micro-kernel.
+func (v Vector) addsTerms() bool { return v.kernel == vectorAVX512 && v.bytePermutations }
+
+// planesOf is a table of terms as a termsRun reads it.
+func planesOf(terms *[256]int32) *[4 * 256]byte {
+	planes := new([4 * 256]byte)
+	for i, t := range terms {
+		for j := range 4 {
+			planes[256*j+i] = byte(t >> (8 * j))
+		}
+	}
+	return planes
 }
 
 // ProductInt8 is Mul of codes in any row of the arithmetics: numeric.Product. Its pieces are runs of output elements.

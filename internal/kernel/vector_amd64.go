@@ -220,3 +220,6 @@ func (k vectorKernel) channelNormalize(r *channelsRun) {
 		channelNormalizeAVX2(r)
 	}
 }
+
+// addTerms may be called only where Vector.addsTerms says so.
+func (vectorKernel) addTerms(r *termsRun) { addTermsAVX512VBMI(r) }

@@ -122,3 +122,5 @@ func (vectorKernel) unary(op UnaryOp, r *unaryRun) (ok bool) {
 	}
 	return true
 }
+
+func (vectorKernel) addTerms(*termsRun) { panic("kernel: NEON adds no terms") }

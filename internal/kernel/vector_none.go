@@ -14,6 +14,7 @@ func (k vectorKernel) pool(poolKind, bool, int, *poolStrip) { panic(noVector) }
 func (k vectorKernel) interleave(int, *planesRun)           { panic(noVector) }
 func (k vectorKernel) unary(UnaryOp, *unaryRun) bool        { panic(noVector) }
 func (k vectorKernel) lookup(*codesRun)                     { panic(noVector) }
+func (k vectorKernel) addTerms(*termsRun)                   { panic(noVector) }
 func (k vectorKernel) bilinear(*cornersRun)                 { panic(noVector) }
 func (k vectorKernel) moments(*momentsRun)                  { panic(noVector) }
 func (k vectorKernel) normalize(*momentsRun)                { panic(noVector) }

@@ -34,6 +34,7 @@ var targets = []target{
 	{"rows_arm64", rowsARM64},
 	{"unary_arm64", unaryARM64},
 	{"fixed_int8_amd64", fixedInt8},
+	{"terms_amd64", terms},
 	{"depthwise_int8_amd64", depthwiseInt8},
 	{"depthwise_f32_amd64", depthwiseF32},
 	{"elementwise_amd64", elementwise},
