@@ -7,14 +7,15 @@ import (
 	"github.com/octet-nn/octet/tensor"
 )
 
-// Alignment is that of every buffer in an arena, in bytes: a cache line, and the widest vector register.
+// Alignment is that of every buffer in an arena that is no part of another, in bytes: a cache line, and the widest vector
+// register.
 const Alignment = 64
 
 // Buffer is where a plan keeps a value.
 type Buffer struct {
 	DType  tensor.DType
 	Shape  []int
-	Offset int // first byte in the arena, a multiple of Alignment
+	Offset int // first byte in the arena, a multiple of Alignment or, in a part of another buffer, of the element's size
 	// Dynamic is, for a value whose shape is known only when it has been computed, its place among the tensors that
 	// the run allocates, counted from 1; Shape and Offset mean nothing then.
 	Dynamic int
