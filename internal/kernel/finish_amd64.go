@@ -16,3 +16,15 @@ func (r *gemmInt8Row) finish(t *tileInt8) {
 		finishInt8AVX512x12x16(t)
 	}
 }
+
+// finishRows makes codes of any number of rows of sums in acc, to which no residual is added.
+func (r *gemmInt8Row) finishRows(t *tileInt8) {
+	switch {
+	case r.tile != tileAVX512VNNI:
+		panic("kernel: this row cannot requantize sums in memory")
+	case t.columns > 16:
+		finishRowsInt8AVX512x32(t)
+	default:
+		finishRowsInt8AVX512x16(t)
+	}
+}

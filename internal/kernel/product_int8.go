@@ -198,11 +198,17 @@ func (p *productInt8) run(out Destination, in []byte, start, end int, scratch []
 					fixed.weightZero = w.zero[channel:][:t.columns]
 				}
 			}
+			finished := 0 // rows
 			if p.amx {
 				tiles.panel = &t.panel[0]
 				tiles.multiply(acc, t.a)
+				if codes && t.residual == nil {
+					t.acc, t.rows, t.outStarts = acc, rows, toStarts[:rows]
+					row.finishRows(&t)
+					finished = rows
+				}
 			}
-			for i, tile := 0, 0; i < rows; i, tile = i+t.rows, tile+1 {
+			for i, tile := finished, 0; i < rows; i, tile = i+t.rows, tile+1 {
 				t.rows = size
 				if tile < larger {
 					t.rows++

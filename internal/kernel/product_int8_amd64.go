@@ -53,3 +53,13 @@ func finishInt8AVX512x12x32(t *tileInt8)
 //
 //go:noescape
 func finishInt8AVX512x12x16(t *tileInt8)
+
+// finishRowsInt8AVX512x32 is the codes of rows of sums in acc, which are 32 apart, in up to 32 columns.
+//
+//go:noescape
+func finishRowsInt8AVX512x32(t *tileInt8)
+
+// finishRowsInt8AVX512x16 is the codes of rows of sums in acc, which are 32 apart, in up to 16 columns.
+//
+//go:noescape
+func finishRowsInt8AVX512x16(t *tileInt8)

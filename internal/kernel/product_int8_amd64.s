@@ -598,9 +598,9 @@ rounded19:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -1226,9 +1226,9 @@ rounded27:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -1810,9 +1810,9 @@ rounded35:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -2347,9 +2347,9 @@ rounded43:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -2840,9 +2840,9 @@ rounded51:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -3286,9 +3286,9 @@ rounded59:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -3688,9 +3688,9 @@ rounded67:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -4043,9 +4043,9 @@ rounded75:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -4354,9 +4354,9 @@ rounded83:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -4618,9 +4618,9 @@ rounded91:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -4838,9 +4838,9 @@ rounded99:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -5011,9 +5011,9 @@ rounded107:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
@@ -5399,9 +5399,9 @@ rounded127:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -5819,9 +5819,9 @@ rounded135:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -6213,9 +6213,9 @@ rounded143:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -6579,9 +6579,9 @@ rounded151:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -6919,9 +6919,9 @@ rounded159:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -7228,9 +7228,9 @@ rounded167:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -7511,9 +7511,9 @@ rounded175:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -7766,9 +7766,9 @@ rounded183:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -7995,9 +7995,9 @@ rounded191:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -8193,9 +8193,9 @@ rounded199:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z2, Z2, Z2
@@ -8365,9 +8365,9 @@ rounded207:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
@@ -8509,9 +8509,9 @@ rounded215:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z0, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
@@ -11367,9 +11367,9 @@ rounded298:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -12008,9 +12008,9 @@ rounded306:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -12604,9 +12604,9 @@ rounded314:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -13152,9 +13152,9 @@ rounded322:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -13655,9 +13655,9 @@ rounded330:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -14110,9 +14110,9 @@ rounded338:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -14520,9 +14520,9 @@ rounded346:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -14882,9 +14882,9 @@ rounded354:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -15199,9 +15199,9 @@ rounded362:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -15468,9 +15468,9 @@ rounded370:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -15692,9 +15692,9 @@ rounded378:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -15868,9 +15868,9 @@ rounded386:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
@@ -16270,9 +16270,9 @@ rounded406:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -16703,9 +16703,9 @@ rounded414:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -17109,9 +17109,9 @@ rounded422:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -17486,9 +17486,9 @@ rounded430:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -17836,9 +17836,9 @@ rounded438:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -18154,9 +18154,9 @@ rounded446:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -18445,9 +18445,9 @@ rounded454:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -18707,9 +18707,9 @@ rounded462:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -18942,9 +18942,9 @@ rounded470:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -19145,9 +19145,9 @@ rounded478:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z2, Z2, Z2
@@ -19321,9 +19321,9 @@ rounded486:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
@@ -19468,9 +19468,9 @@ rounded494:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z0, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
@@ -22272,9 +22272,9 @@ rounded573:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -22811,9 +22811,9 @@ rounded577:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -23311,9 +23311,9 @@ rounded581:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -23769,9 +23769,9 @@ rounded585:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -24188,9 +24188,9 @@ rounded589:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -24565,9 +24565,9 @@ rounded593:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -24903,9 +24903,9 @@ rounded597:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -25199,9 +25199,9 @@ rounded601:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -25456,9 +25456,9 @@ rounded605:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -25671,9 +25671,9 @@ rounded609:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -25847,9 +25847,9 @@ rounded613:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -25981,9 +25981,9 @@ rounded617:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
@@ -26288,9 +26288,9 @@ rounded633:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -26631,9 +26631,9 @@ rounded637:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -26952,9 +26952,9 @@ rounded641:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -27249,9 +27249,9 @@ rounded645:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -27524,9 +27524,9 @@ rounded649:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -27772,9 +27772,9 @@ rounded653:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -27998,9 +27998,9 @@ rounded657:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -28200,9 +28200,9 @@ rounded661:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -28380,9 +28380,9 @@ rounded665:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z3, Z2, Z2
@@ -28533,9 +28533,9 @@ rounded669:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKSSDW Z2, Z2, Z2
@@ -28664,9 +28664,9 @@ rounded673:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z1, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
@@ -28771,9 +28771,9 @@ rounded677:
 	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
 	VPBROADCASTB tileInt8_least(AX), Z30
 	VPBROADCASTB tileInt8_shift(AX), Z31
+	VMOVDQU32 transpose4x4<>(SB), Z26
 
 	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
-	VMOVDQU32 transpose4x4<>(SB), Z26
 	VPACKSSDW Z0, Z0, Z0
 	VPADDSW Z29, Z0, Z0
 	VPACKUSWB Z0, Z0, Z0
@@ -28794,5 +28794,520 @@ rounded677:
 partial678:
 	MOVQ (DX), SI
 	VMOVDQU8 X0, K1, (BX)(SI*1)
+	VZEROUPPER
+	RET
+
+// func finishRowsInt8AVX512x32(t *tileInt8)
+TEXT ·finishRowsInt8AVX512x32(SB), NOSPLIT, $0-8
+	MOVQ t+0(FP), AX
+	MOVL tileInt8_mask(AX), CX
+	KMOVW CX, K1
+	SHRL $16, CX
+	KMOVW CX, K2
+	MOVQ tileInt8_bias(AX), BX
+	MOVQ tileInt8_weightSums(AX), DX
+	VPBROADCASTD tileInt8_correction(AX), Z31
+	VMOVDQU32.Z (DX), K1, Z30
+	VMOVDQU32.Z (BX), K1, Z24
+	VPMULLD Z31, Z30, Z30
+	VPADDD Z30, Z24, Z24
+	VMOVDQU32.Z 64(DX), K2, Z30
+	VMOVDQU32.Z 64(BX), K2, Z25
+	VPMULLD Z31, Z30, Z30
+	VPADDD Z30, Z25, Z25
+
+	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
+	MOVQ tileInt8_multiplier(AX), DX
+	MOVL $0x7f7fffff, CX
+	VPBROADCASTD CX, Z28
+	MOVL $0xff7fffff, CX
+	VPBROADCASTD CX, Z29
+	VMOVUPS.Z (DX), K1, Z26
+	VCMPPS $7, Z26, Z26, K3
+	VMINPS.Z Z28, Z26, K3, Z26
+	VMAXPS Z29, Z26, Z26
+	VMOVUPS.Z 64(DX), K2, Z27
+	VCMPPS $7, Z27, Z27, K3
+	VMINPS.Z Z28, Z27, K3, Z27
+	VMAXPS Z29, Z27, Z27
+	VPBROADCASTB tileInt8_greatest(AX), Z28
+	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
+	VPBROADCASTB tileInt8_least(AX), Z30
+	VPBROADCASTB tileInt8_shift(AX), Z31
+	VPBROADCASTD tileInt8_high(AX), Z23
+	VMOVDQU32 transpose4x4<>(SB), Z22
+	MOVQ tileInt8_out(AX), BX
+	MOVQ tileInt8_outStarts(AX), DX
+	MOVL tileInt8_mask(AX), CX
+	KMOVD CX, K1
+	MOVQ tileInt8_acc(AX), R8
+	MOVQ tileInt8_rows(AX), R9
+
+rows679:
+	CMPQ R9, $8
+	JLT fewer680
+	VPADDD (R8), Z24, Z0
+	VPADDD 64(R8), Z25, Z1
+	VPADDD 128(R8), Z24, Z2
+	VPADDD 192(R8), Z25, Z3
+	VPADDD 256(R8), Z24, Z4
+	VPADDD 320(R8), Z25, Z5
+	VPADDD 384(R8), Z24, Z6
+	VPADDD 448(R8), Z25, Z7
+	VPADDD 512(R8), Z24, Z8
+	VPADDD 576(R8), Z25, Z9
+	VPADDD 640(R8), Z24, Z10
+	VPADDD 704(R8), Z25, Z11
+	VPADDD 768(R8), Z24, Z12
+	VPADDD 832(R8), Z25, Z13
+	VPADDD 896(R8), Z24, Z14
+	VPADDD 960(R8), Z25, Z15
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z26, Z0, Z0
+	VMINPS Z23, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z27, Z1, Z1
+	VMINPS Z23, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z26, Z2, Z2
+	VMINPS Z23, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z27, Z3, Z3
+	VMINPS Z23, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z26, Z4, Z4
+	VMINPS Z23, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z27, Z5, Z5
+	VMINPS Z23, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z26, Z6, Z6
+	VMINPS Z23, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z27, Z7, Z7
+	VMINPS Z23, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+	VCVTDQ2PS Z8, Z8
+	VMULPS Z26, Z8, Z8
+	VMINPS Z23, Z8, Z8
+	VCVTPS2DQ Z8, Z8
+	VCVTDQ2PS Z9, Z9
+	VMULPS Z27, Z9, Z9
+	VMINPS Z23, Z9, Z9
+	VCVTPS2DQ Z9, Z9
+	VCVTDQ2PS Z10, Z10
+	VMULPS Z26, Z10, Z10
+	VMINPS Z23, Z10, Z10
+	VCVTPS2DQ Z10, Z10
+	VCVTDQ2PS Z11, Z11
+	VMULPS Z27, Z11, Z11
+	VMINPS Z23, Z11, Z11
+	VCVTPS2DQ Z11, Z11
+	VCVTDQ2PS Z12, Z12
+	VMULPS Z26, Z12, Z12
+	VMINPS Z23, Z12, Z12
+	VCVTPS2DQ Z12, Z12
+	VCVTDQ2PS Z13, Z13
+	VMULPS Z27, Z13, Z13
+	VMINPS Z23, Z13, Z13
+	VCVTPS2DQ Z13, Z13
+	VCVTDQ2PS Z14, Z14
+	VMULPS Z26, Z14, Z14
+	VMINPS Z23, Z14, Z14
+	VCVTPS2DQ Z14, Z14
+	VCVTDQ2PS Z15, Z15
+	VMULPS Z27, Z15, Z15
+	VMINPS Z23, Z15, Z15
+	VCVTPS2DQ Z15, Z15
+
+	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z29, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z29, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPMAXUB Z30, Z0, Z0
+	VPMINUB Z28, Z0, Z0
+	VPXORD Z31, Z0, Z0
+	VPERMD Z0, Z22, Z0
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z29, Z4, Z4
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z29, Z6, Z6
+	VPACKUSWB Z6, Z4, Z4
+	VPMAXUB Z30, Z4, Z4
+	VPMINUB Z28, Z4, Z4
+	VPXORD Z31, Z4, Z4
+	VPERMD Z4, Z22, Z4
+	VPACKSSDW Z9, Z8, Z8
+	VPADDSW Z29, Z8, Z8
+	VPACKSSDW Z11, Z10, Z10
+	VPADDSW Z29, Z10, Z10
+	VPACKUSWB Z10, Z8, Z8
+	VPMAXUB Z30, Z8, Z8
+	VPMINUB Z28, Z8, Z8
+	VPXORD Z31, Z8, Z8
+	VPERMD Z8, Z22, Z8
+	VPACKSSDW Z13, Z12, Z12
+	VPADDSW Z29, Z12, Z12
+	VPACKSSDW Z15, Z14, Z14
+	VPADDSW Z29, Z14, Z14
+	VPACKUSWB Z14, Z12, Z12
+	VPMAXUB Z30, Z12, Z12
+	VPMINUB Z28, Z12, Z12
+	VPXORD Z31, Z12, Z12
+	VPERMD Z12, Z22, Z12
+	MOVQ (DX), SI
+	VMOVDQU8 Y0, K1, (BX)(SI*1)
+	VEXTRACTI64X4 $1, Z0, Y0
+	MOVQ 8(DX), SI
+	VMOVDQU8 Y0, K1, (BX)(SI*1)
+	MOVQ 16(DX), SI
+	VMOVDQU8 Y4, K1, (BX)(SI*1)
+	VEXTRACTI64X4 $1, Z4, Y4
+	MOVQ 24(DX), SI
+	VMOVDQU8 Y4, K1, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 Y8, K1, (BX)(SI*1)
+	VEXTRACTI64X4 $1, Z8, Y8
+	MOVQ 40(DX), SI
+	VMOVDQU8 Y8, K1, (BX)(SI*1)
+	MOVQ 48(DX), SI
+	VMOVDQU8 Y12, K1, (BX)(SI*1)
+	VEXTRACTI64X4 $1, Z12, Y12
+	MOVQ 56(DX), SI
+	VMOVDQU8 Y12, K1, (BX)(SI*1)
+	ADDQ $1024, R8
+	ADDQ $64, DX
+	SUBQ $8, R9
+	JMP rows679
+
+fewer680:
+
+rows681:
+	CMPQ R9, $4
+	JLT fewer682
+	VPADDD (R8), Z24, Z0
+	VPADDD 64(R8), Z25, Z1
+	VPADDD 128(R8), Z24, Z2
+	VPADDD 192(R8), Z25, Z3
+	VPADDD 256(R8), Z24, Z4
+	VPADDD 320(R8), Z25, Z5
+	VPADDD 384(R8), Z24, Z6
+	VPADDD 448(R8), Z25, Z7
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z26, Z0, Z0
+	VMINPS Z23, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z27, Z1, Z1
+	VMINPS Z23, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z26, Z2, Z2
+	VMINPS Z23, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z27, Z3, Z3
+	VMINPS Z23, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z26, Z4, Z4
+	VMINPS Z23, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z27, Z5, Z5
+	VMINPS Z23, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z26, Z6, Z6
+	VMINPS Z23, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z27, Z7, Z7
+	VMINPS Z23, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+
+	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z29, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z29, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPMAXUB Z30, Z0, Z0
+	VPMINUB Z28, Z0, Z0
+	VPXORD Z31, Z0, Z0
+	VPERMD Z0, Z22, Z0
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z29, Z4, Z4
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z29, Z6, Z6
+	VPACKUSWB Z6, Z4, Z4
+	VPMAXUB Z30, Z4, Z4
+	VPMINUB Z28, Z4, Z4
+	VPXORD Z31, Z4, Z4
+	VPERMD Z4, Z22, Z4
+	MOVQ (DX), SI
+	VMOVDQU8 Y0, K1, (BX)(SI*1)
+	VEXTRACTI64X4 $1, Z0, Y0
+	MOVQ 8(DX), SI
+	VMOVDQU8 Y0, K1, (BX)(SI*1)
+	MOVQ 16(DX), SI
+	VMOVDQU8 Y4, K1, (BX)(SI*1)
+	VEXTRACTI64X4 $1, Z4, Y4
+	MOVQ 24(DX), SI
+	VMOVDQU8 Y4, K1, (BX)(SI*1)
+	ADDQ $512, R8
+	ADDQ $32, DX
+	SUBQ $4, R9
+	JMP rows681
+
+fewer682:
+
+rows683:
+	CMPQ R9, $1
+	JLT fewer684
+	VPADDD (R8), Z24, Z0
+	VPADDD 64(R8), Z25, Z1
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z26, Z0, Z0
+	VMINPS Z23, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z27, Z1, Z1
+	VMINPS Z23, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+
+	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z29, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPMAXUB Z30, Z0, Z0
+	VPMINUB Z28, Z0, Z0
+	VPXORD Z31, Z0, Z0
+	VPERMD Z0, Z22, Z0
+	MOVQ (DX), SI
+	VMOVDQU8 Y0, K1, (BX)(SI*1)
+	ADDQ $128, R8
+	ADDQ $8, DX
+	SUBQ $1, R9
+	JMP rows683
+
+fewer684:
+	VZEROUPPER
+	RET
+
+// func finishRowsInt8AVX512x16(t *tileInt8)
+TEXT ·finishRowsInt8AVX512x16(SB), NOSPLIT, $0-8
+	MOVQ t+0(FP), AX
+	MOVL tileInt8_mask(AX), CX
+	KMOVW CX, K1
+	MOVQ tileInt8_bias(AX), BX
+	MOVQ tileInt8_weightSums(AX), DX
+	VPBROADCASTD tileInt8_correction(AX), Z31
+	VMOVDQU32.Z (DX), K1, Z30
+	VMOVDQU32.Z (BX), K1, Z24
+	VPMULLD Z31, Z30, Z30
+	VPADDD Z30, Z24, Z24
+
+	// NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN
+	MOVQ tileInt8_multiplier(AX), DX
+	MOVL $0x7f7fffff, CX
+	VPBROADCASTD CX, Z28
+	MOVL $0xff7fffff, CX
+	VPBROADCASTD CX, Z29
+	VMOVUPS.Z (DX), K1, Z26
+	VCMPPS $7, Z26, Z26, K3
+	VMINPS.Z Z28, Z26, K3, Z26
+	VMAXPS Z29, Z26, Z26
+	VPBROADCASTB tileInt8_greatest(AX), Z28
+	VPBROADCASTW tileInt8_zeroPoint(AX), Z29
+	VPBROADCASTB tileInt8_least(AX), Z30
+	VPBROADCASTB tileInt8_shift(AX), Z31
+	VPBROADCASTD tileInt8_high(AX), Z23
+	VMOVDQU32 transpose4x4<>(SB), Z22
+	MOVQ tileInt8_out(AX), BX
+	MOVQ tileInt8_outStarts(AX), DX
+	MOVL tileInt8_mask(AX), CX
+	KMOVD CX, K1
+	MOVQ tileInt8_acc(AX), R8
+	MOVQ tileInt8_rows(AX), R9
+
+rows685:
+	CMPQ R9, $8
+	JLT fewer686
+	VPADDD (R8), Z24, Z0
+	VPADDD 128(R8), Z24, Z1
+	VPADDD 256(R8), Z24, Z2
+	VPADDD 384(R8), Z24, Z3
+	VPADDD 512(R8), Z24, Z4
+	VPADDD 640(R8), Z24, Z5
+	VPADDD 768(R8), Z24, Z6
+	VPADDD 896(R8), Z24, Z7
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z26, Z0, Z0
+	VMINPS Z23, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z26, Z1, Z1
+	VMINPS Z23, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z26, Z2, Z2
+	VMINPS Z23, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z26, Z3, Z3
+	VMINPS Z23, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VCVTDQ2PS Z4, Z4
+	VMULPS Z26, Z4, Z4
+	VMINPS Z23, Z4, Z4
+	VCVTPS2DQ Z4, Z4
+	VCVTDQ2PS Z5, Z5
+	VMULPS Z26, Z5, Z5
+	VMINPS Z23, Z5, Z5
+	VCVTPS2DQ Z5, Z5
+	VCVTDQ2PS Z6, Z6
+	VMULPS Z26, Z6, Z6
+	VMINPS Z23, Z6, Z6
+	VCVTPS2DQ Z6, Z6
+	VCVTDQ2PS Z7, Z7
+	VMULPS Z26, Z7, Z7
+	VMINPS Z23, Z7, Z7
+	VCVTPS2DQ Z7, Z7
+
+	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z29, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z29, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPMAXUB Z30, Z0, Z0
+	VPMINUB Z28, Z0, Z0
+	VPXORD Z31, Z0, Z0
+	VPERMD Z0, Z22, Z0
+	VPACKSSDW Z5, Z4, Z4
+	VPADDSW Z29, Z4, Z4
+	VPACKSSDW Z7, Z6, Z6
+	VPADDSW Z29, Z6, Z6
+	VPACKUSWB Z6, Z4, Z4
+	VPMAXUB Z30, Z4, Z4
+	VPMINUB Z28, Z4, Z4
+	VPXORD Z31, Z4, Z4
+	VPERMD Z4, Z22, Z4
+	MOVQ (DX), SI
+	VMOVDQU8 X0, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, K1, (BX)(SI*1)
+	MOVQ 32(DX), SI
+	VMOVDQU8 X4, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z4, X5
+	MOVQ 40(DX), SI
+	VMOVDQU8 X5, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z4, X6
+	MOVQ 48(DX), SI
+	VMOVDQU8 X6, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z4, X7
+	MOVQ 56(DX), SI
+	VMOVDQU8 X7, K1, (BX)(SI*1)
+	ADDQ $1024, R8
+	ADDQ $64, DX
+	SUBQ $8, R9
+	JMP rows685
+
+fewer686:
+
+rows687:
+	CMPQ R9, $4
+	JLT fewer688
+	VPADDD (R8), Z24, Z0
+	VPADDD 128(R8), Z24, Z1
+	VPADDD 256(R8), Z24, Z2
+	VPADDD 384(R8), Z24, Z3
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z26, Z0, Z0
+	VMINPS Z23, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VMULPS Z26, Z1, Z1
+	VMINPS Z23, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VMULPS Z26, Z2, Z2
+	VMINPS Z23, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VMULPS Z26, Z3, Z3
+	VMINPS Z23, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+
+	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
+	VPACKSSDW Z1, Z0, Z0
+	VPADDSW Z29, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPADDSW Z29, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPMAXUB Z30, Z0, Z0
+	VPMINUB Z28, Z0, Z0
+	VPXORD Z31, Z0, Z0
+	VPERMD Z0, Z22, Z0
+	MOVQ (DX), SI
+	VMOVDQU8 X0, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $1, Z0, X1
+	MOVQ 8(DX), SI
+	VMOVDQU8 X1, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $2, Z0, X2
+	MOVQ 16(DX), SI
+	VMOVDQU8 X2, K1, (BX)(SI*1)
+	VEXTRACTI32X4 $3, Z0, X3
+	MOVQ 24(DX), SI
+	VMOVDQU8 X3, K1, (BX)(SI*1)
+	ADDQ $512, R8
+	ADDQ $32, DX
+	SUBQ $4, R9
+	JMP rows687
+
+fewer688:
+
+rows689:
+	CMPQ R9, $1
+	JLT fewer690
+	VPADDD (R8), Z24, Z0
+	VCVTDQ2PS Z0, Z0
+	VMULPS Z26, Z0, Z0
+	VMINPS Z23, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+
+	// four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order
+	VPACKSSDW Z0, Z0, Z0
+	VPADDSW Z29, Z0, Z0
+	VPACKUSWB Z0, Z0, Z0
+	VPMAXUB Z30, Z0, Z0
+	VPMINUB Z28, Z0, Z0
+	VPXORD Z31, Z0, Z0
+	VPERMD Z0, Z22, Z0
+	MOVQ (DX), SI
+	VMOVDQU8 X0, K1, (BX)(SI*1)
+	ADDQ $128, R8
+	ADDQ $8, DX
+	SUBQ $1, R9
+	JMP rows689
+
+fewer690:
 	VZEROUPPER
 	RET

@@ -26,6 +26,7 @@ func productInt8(f *file) {
 		f.byRows(tileInt8, 3, func(rows int) { avx2Int8(f, rows, flip) })
 	}
 	finishInt8(f)
+	finishRowsInt8(f)
 }
 
 // finishInt8 writes what avx512vnni does after its loop, to sums that are in acc already.
@@ -45,6 +46,53 @@ func finishInt8(f *file) {
 			}
 			finish512(f, rows, vectors)
 		})
+	}
+}
+
+// finishRowsInt8 writes the same for any number of rows, of which codes are wanted and no residual is added to: what
+// columns have in common is made once.
+func finishRowsInt8(f *file) {
+	const permutation, high, greatest = 22, 23, 28
+	for _, vectors := range []int{2, 1} {
+		name := fmt.Sprintf("finishRowsInt8AVX512x%d", 16*vectors)
+		f.function(name, "(t *tileInt8)", fmt.Sprintf("%s is the codes of rows of sums in acc, which are 32 apart, in up to %d columns.", name, 16*vectors), 0, 8)
+		f.op("MOVQ", "t+0(FP)", "AX")
+		f.offsets512(vectors, func(v int) int { return 24 + v })
+		f.multipliers512(vectors)
+		f.limits512(greatest)
+		f.op("VPBROADCASTD", field(tileInt8, "high", "AX"), z(high))
+		f.op("VMOVDQU32", "transpose4x4<>(SB)", z(permutation))
+		f.op("MOVQ", field(tileInt8, "out", "AX"), "BX")
+		f.op("MOVQ", field(tileInt8, "outStarts", "AX"), "DX")
+		f.op("MOVL", field(tileInt8, "mask", "AX"), "CX")
+		f.op("KMOVD", "CX", "K1")
+		f.op("MOVQ", field(tileInt8, "acc", "AX"), "R8")
+		f.op("MOVQ", field(tileInt8, "rows", "AX"), "R9")
+		for _, rows := range []int{8, 4, 1} {
+			loop, fewer := f.newLabel("rows"), f.newLabel("fewer")
+			n := rows * vectors
+			f.place(loop)
+			f.op("CMPQ", "R9", fmt.Sprintf("$%d", rows))
+			f.op("JLT", fewer)
+			for i := range n {
+				f.op("VPADDD", at(128*(i/vectors)+64*(i%vectors), "R8"), z(24+i%vectors), z(i))
+			}
+			for i := range n {
+				f.op("VCVTDQ2PS", z(i), z(i))
+				f.op("VMULPS", z(26+i%vectors), z(i), z(i))
+				f.op("VMINPS", z(high), z(i), z(i))
+				f.op("VCVTPS2DQ", z(i), z(i))
+			}
+			f.pack512(n, greatest, permutation)
+			f.storeCodes512(rows, vectors, true)
+			f.op("ADDQ", fmt.Sprintf("$%d", 128*rows), "R8")
+			f.op("ADDQ", fmt.Sprintf("$%d", 8*rows), "DX")
+			f.op("SUBQ", fmt.Sprintf("$%d", rows), "R9")
+			f.op("JMP", loop)
+			f.place(fewer)
+		}
+		f.op("VZEROUPPER")
+		f.op("RET")
 	}
 }
 
@@ -116,18 +164,7 @@ func finish512(f *file, rows, vectors int) {
 	f.op("RET")
 
 	f.place(codes)
-	f.comment("NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN")
-	f.op("MOVQ", field(tileInt8, "multiplier", "AX"), "DX")
-	f.op("MOVL", "$0x7f7fffff", "CX")
-	f.op("VPBROADCASTD", "CX", z(28))
-	f.op("MOVL", "$0xff7fffff", "CX")
-	f.op("VPBROADCASTD", "CX", z(29))
-	for v := range vectors {
-		f.op("VMOVUPS.Z", at(64*v, "DX"), column(v), z(26+v))
-		f.op("VCMPPS", "$7", z(26+v), z(26+v), "K3")
-		f.op("VMINPS.Z", z(28), z(26+v), "K3", z(26+v))
-		f.op("VMAXPS", z(29), z(26+v), z(26+v))
-	}
+	f.multipliers512(vectors)
 	n := rows * vectors
 	each := func(write func(i int)) {
 		for i := range n {
@@ -149,12 +186,55 @@ func finish512(f *file, rows, vectors int) {
 	each(func(i int) { f.op("VMINPS", z(28), z(i), z(i)) })
 	f.place(rounded)
 	each(func(i int) { f.op("VCVTPS2DQ", z(i), z(i)) })
-	f.op("VPBROADCASTB", field(tileInt8, "greatest", "AX"), z(28))
+	f.limits512(28)
+	f.op("VMOVDQU32", "transpose4x4<>(SB)", z(26))
+	f.pack512(n, 28, 26)
+	f.op("MOVQ", field(tileInt8, "outStarts", "AX"), "DX")
+	f.op("MOVL", field(tileInt8, "mask", "AX"), "CX")
+	f.op("KMOVD", "CX", "K1")
+	partial := f.newLabel("partial")
+	full := "$-1"
+	if vectors == 1 {
+		full = "$0xffff"
+	}
+	f.op("CMPL", "CX", full)
+	f.op("JNE", partial)
+	f.storeCodes512(rows, vectors, false)
+	f.op("VZEROUPPER")
+	f.op("RET")
+	f.place(partial)
+	f.storeCodes512(rows, vectors, true)
+	f.op("VZEROUPPER")
+	f.op("RET")
+}
+
+// multipliers512 makes registers 26 and 27 the columns' multipliers.
+func (f *file) multipliers512(vectors int) {
+	f.comment("NaN multipliers become 0 and infinite ones the greatest: the codes are the same, and no product is NaN")
+	f.op("MOVQ", field(tileInt8, "multiplier", "AX"), "DX")
+	f.op("MOVL", "$0x7f7fffff", "CX")
+	f.op("VPBROADCASTD", "CX", z(28))
+	f.op("MOVL", "$0xff7fffff", "CX")
+	f.op("VPBROADCASTD", "CX", z(29))
+	for v := range vectors {
+		f.op("VMOVUPS.Z", at(64*v, "DX"), column(v), z(26+v))
+		f.op("VCMPPS", "$7", z(26+v), z(26+v), "K3")
+		f.op("VMINPS.Z", z(28), z(26+v), "K3", z(26+v))
+		f.op("VMAXPS", z(29), z(26+v), z(26+v))
+	}
+}
+
+// limits512 makes a register and registers 29 to 31 what pack512 needs.
+func (f *file) limits512(greatest int) {
+	f.op("VPBROADCASTB", field(tileInt8, "greatest", "AX"), z(greatest))
 	f.op("VPBROADCASTW", field(tileInt8, "zeroPoint", "AX"), z(29))
 	f.op("VPBROADCASTB", field(tileInt8, "least", "AX"), z(30))
 	f.op("VPBROADCASTB", field(tileInt8, "shift", "AX"), z(31))
+}
+
+// pack512 turns the integers in registers 0 to n−1 into codes: those of four of them are in the first of the four then.
+func (f *file) pack512(n, greatest, permutation int) {
 	f.comment("four vectors at a time: saturated to 16 bits, moved to where the codes are u8, saturated to 8, limited, in order")
-	f.op("VMOVDQU32", "transpose4x4<>(SB)", z(26))
 	quarter := func(i int) string { return z(min(i, n-1)) }
 	for i := 0; i < n; i += 4 {
 		f.op("VPACKSSDW", quarter(i+1), z(i), z(i))
@@ -167,48 +247,35 @@ func finish512(f *file, rows, vectors int) {
 		}
 		f.op("VPACKUSWB", second, z(i), z(i))
 		f.op("VPMAXUB", z(30), z(i), z(i))
-		f.op("VPMINUB", z(28), z(i), z(i))
+		f.op("VPMINUB", z(greatest), z(i), z(i))
 		f.op("VPXORD", z(31), z(i), z(i))
-		f.op("VPERMD", z(i), z(26), z(i))
+		f.op("VPERMD", z(i), z(permutation), z(i))
 	}
-	f.op("MOVQ", field(tileInt8, "outStarts", "AX"), "DX")
-	f.op("MOVL", field(tileInt8, "mask", "AX"), "CX")
-	f.op("KMOVD", "CX", "K1")
-	partial := f.newLabel("partial")
-	full := "$-1"
-	if vectors == 1 {
-		full = "$0xffff"
-	}
-	f.op("CMPL", "CX", full)
-	f.op("JNE", partial)
-	store := func(mask bool) {
-		for r := range rows {
-			i := r * vectors
-			from := x(i / 4 * 4)
+}
+
+// storeCodes512 writes rows of codes to where outStarts, at DX, says from BX on; with a mask those of the columns in K1.
+func (f *file) storeCodes512(rows, vectors int, mask bool) {
+	for r := range rows {
+		i := r * vectors
+		from := x(i / 4 * 4)
+		if vectors == 2 {
+			from = y(i / 4 * 4)
+		}
+		if part := i % 4; part > 0 {
 			if vectors == 2 {
-				from = y(i / 4 * 4)
-			}
-			if part := i % 4; part > 0 {
-				if vectors == 2 {
-					f.op("VEXTRACTI64X4", "$1", z(i-part), from)
-				} else {
-					from = x(i)
-					f.op("VEXTRACTI32X4", fmt.Sprintf("$%d", part), z(i-part), from)
-				}
-			}
-			f.op("MOVQ", at(8*r, "DX"), "SI")
-			if mask {
-				f.op("VMOVDQU8", from, "K1", indexed("BX", "SI"))
+				f.op("VEXTRACTI64X4", "$1", z(i-part), from)
 			} else {
-				f.op("VMOVDQU8", from, indexed("BX", "SI"))
+				from = x(i)
+				f.op("VEXTRACTI32X4", fmt.Sprintf("$%d", part), z(i-part), from)
 			}
 		}
-		f.op("VZEROUPPER")
-		f.op("RET")
+		f.op("MOVQ", at(8*r, "DX"), "SI")
+		if mask {
+			f.op("VMOVDQU8", from, "K1", indexed("BX", "SI"))
+		} else {
+			f.op("VMOVDQU8", from, indexed("BX", "SI"))
+		}
 	}
-	store(false)
-	f.place(partial)
-	store(true)
 }
 
 // join512 adds residuals to products, as floats, in registers 0 to rows·vectors−1; the products are rounded and limited
