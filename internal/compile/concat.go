@@ -141,8 +141,13 @@ func (p *placing) survey() {
 			}
 			p.makers[v] = i
 			begin(v, i)
-			if of := p.lives[n.Input(0)]; of != nil && p.lives[v] != nil && p.isView(i) {
-				of.last = max(of.last, p.lives[v].last)
+			if own := p.lives[v]; own != nil && p.isView(i) {
+				of := p.lives[n.Input(0)]
+				if of == nil {
+					delete(p.lives, v) // a view of a constant has no memory either
+					continue
+				}
+				of.last = max(of.last, own.last)
 				p.lives[v] = of
 			}
 		}

@@ -77,12 +77,14 @@ func TestStacksOfCodes(t *testing.T) {
 				product := func(o *op.MatMul, a, b *graph.Value) *graph.Value {
 					return s.integer(o, in, 0.3, zeroPoint(in, 100), a, b)
 				}
+				table := s.constant(s.codes(second, 3, 4, 8), quant(second, 77))
 				queries, columns := permuted(heads, 0, 2, 1, 3), permuted(keys, 0, 2, 3, 1)
 				s.check(
 					product(&op.MatMul{}, x, y), product(&op.MatMul{Clamp: &op.Clamp{Min: 0, Max: 6}}, x, z),
 					s.typed(graph.IntegerToFloat, &op.MatMul{}, graph.Type{DType: tensor.Float32}, x, z),
 					product(&op.MatMul{}, x, s.constant(s.codes(second, 3, 8, 4), quant(second, 77))),
 					product(&op.MatMul{}, x, s.constant(s.codes(second, 8), quant(second, 77))),
+					product(&op.MatMul{}, x, permuted(table, 0, 2, 1)),
 					product(&op.MatMul{}, queries, columns), queries,
 				)
 			}

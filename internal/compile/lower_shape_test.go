@@ -134,3 +134,18 @@ func TestCast(t *testing.T) {
 	s.check(half, s.node(&op.Cast{To: op.OutputType{DType: tensor.Float32}}, h),
 		s.node(&op.Cast{To: op.OutputType{DType: tensor.Float32}}, i), s.node(&op.Cast{To: op.OutputType{DType: tensor.Int32}}, i))
 }
+
+// Parts of what is a view of a constant are no views: there is nothing in the arena that they could be parts of.
+func TestPartsOfConstants(t *testing.T) {
+	s := newSketch(t, 4)
+	q := graph.PerTensor(0.1, 3)
+	x := s.input(tensor.Int8, q, 1, 6, 5, 4)
+	table := s.constant(s.codes(tensor.Int8, 1, 30, 8), q)
+	integer := func(o graph.Operator, inputs ...*graph.Value) *graph.Value {
+		return s.integer(o, tensor.Int8, 0.1, 3, inputs...)
+	}
+	image := integer(&op.Transpose{Perm: []int{1, 0, 2}}, table)
+	image = integer(&op.Reshape{}, image, s.ints(1, 6, 5, 8))
+	part := integer(&op.Slice{}, image, s.ints(2), s.ints(6), s.ints(3))
+	s.check(integer(&op.MaxPool{KernelShape: []int{2, 2}, Layout: op.NHWC}, part), integer(&op.MaxPool{KernelShape: []int{2, 2}, Layout: op.NHWC}, x))
+}

@@ -79,7 +79,10 @@ func (p *place) tensor(m *runtime.Memory) *tensor.Tensor {
 
 // memory is the place in one run's memory, as far as its last element; what is between its elements belongs to others.
 func (p *place) memory(m *runtime.Memory) *tensor.Tensor {
-	if p.strides == nil {
+	switch {
+	case p.constant != nil:
+		return p.constant
+	case p.strides == nil:
 		return p.tensor(m)
 	}
 	b, n := p.buffer(), 1
