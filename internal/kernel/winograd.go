@@ -104,12 +104,19 @@ func (p *PackedWinogradF32) plane(panel, plane int) []float32 {
 // is read for every image.
 func winogradSize(inputs, outputs, height, width int) (size int) {
 	const transform, begin, weight = 11, 6, 12
-	least := 9 * float64(inputs) * float64(outputs) * (float64(height)*float64(width) + weight)
+	product := func(factors ...int) float64 { // converted, so that Go fuses none with a sum
+		p := 1.0
+		for _, f := range factors {
+			p = float64(p * float64(f))
+		}
+		return p
+	}
+	least := product(9, inputs, outputs, height, width) + product(9, inputs, outputs, weight)
 	for _, candidate := range []int{2, 4} {
-		planes := float64((candidate + 2) * (candidate + 2))
-		tiles := float64(divideUp(height, candidate)) * float64(divideUp(width, candidate))
-		cost := planes * (tiles*float64(inputs+begin)*float64(outputs) + transform*tiles*float64(inputs+outputs) +
-			weight*float64(inputs)*float64(outputs))
+		planes := (candidate + 2) * (candidate + 2)
+		down, across := divideUp(height, candidate), divideUp(width, candidate)
+		cost := product(planes, down, across, inputs+begin, outputs) + product(planes, transform, down, across, inputs+outputs) +
+			product(planes, weight, inputs, outputs)
 		if cost < least {
 			least, size = cost, candidate
 		}
