@@ -8,10 +8,10 @@ import (
 	"github.com/octet-nn/octet/tensor"
 )
 
-// Convolutions and MaxPools that follow each other, one of them depthwise or a pool, are one step
-// where that saves more than it costs: a few lines of each at a time, so that what they hand on stays in the cache of the
-// processor that made it (kernel.Chain).
-// The bits are those of the nodes one by one, so whether they are a chain may depend on the number of threads.
+// Convolutions and MaxPools that follow each other, one of them depthwise or a pool, are one step where that saves more
+// than it costs: a few lines of each at a time, so that what they hand on stays in the cache of the processor that made it
+// (kernel.Chain). The bits are those of the nodes one by one, so whether they are a chain may depend on the number of
+// threads.
 
 // stage makes the kernel of a convolution or pool, in most cases a kernel.ChainStage, for operands of known shape, channels
 // last, and the residual that is added to its results, if there is one.

@@ -169,24 +169,14 @@ func (k *BinaryInt8) Units() int { return k.shape.chunks }
 
 // Run computes the pieces [start, end).
 func (k *BinaryInt8) Run(out, a, b []byte, start, end int) {
-	var left, right expander[byte]
-	stepA, stepB := k.shape.a[k.shape.rank-1], k.shape.b[k.shape.rank-1]
-	all := k.shape.from(start, end)
+	var all pairs[byte, byte]
+	all.pair(&k.shape, start, end)
 	for {
-		l, count, lineA, lineB, ok := all.nextLines()
+		at, u, v, ok := all.next(a, b)
 		if !ok {
-			break
+			return
 		}
-		most := l.n
-		if stepA != 1 || stepB != 1 {
-			most = block
-		}
-		for i := 0; i < l.n; i += most {
-			n := min(most, l.n-i)
-			y := out[l.out+i:][:n*count]
-			u, v := left.take(a, l.a+i*stepA, stepA, lineA, n, count), right.take(b, l.b+i*stepB, stepB, lineB, n, count)
-			k.codes(y, u, v)
-		}
+		k.codes(out[at:][:len(u)], u, v)
 	}
 }
 

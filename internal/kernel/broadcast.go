@@ -185,3 +185,39 @@ func (e *expander[T]) take(x []T, at, step, lineStep, n, count int) []T {
 	}
 	return dst
 }
+
+// pairs goes through runs of output elements with what two broadcast operands have for them.
+type pairs[A, B any] struct {
+	all          lines
+	left         expander[A]
+	right        expander[B]
+	stepA, stepB int
+
+	// The lines in progress, and how many elements of each are done.
+	l            line
+	count        int
+	lineA, lineB int
+	done         int
+}
+
+// pair begins with the pieces [start, end).
+func (p *pairs[A, B]) pair(s *Broadcast, start, end int) {
+	p.all, p.stepA, p.stepB = s.from(start, end), s.a[s.rank-1], s.b[s.rank-1]
+}
+
+// next is where a run begins in the output and as many elements of each operand as it has.
+func (p *pairs[A, B]) next(a []A, b []B) (at int, u []A, v []B, ok bool) {
+	for p.done >= p.l.n {
+		if p.l, p.count, p.lineA, p.lineB, ok = p.all.nextLines(); !ok {
+			return 0, nil, nil, false
+		}
+		p.done = 0
+	}
+	i, n := p.done, p.l.n-p.done
+	if p.stepA != 1 || p.stepB != 1 {
+		n = min(n, block)
+	}
+	p.done += n
+	return p.l.out + i, p.left.take(a, p.l.a+i*p.stepA, p.stepA, p.lineA, n, p.count),
+		p.right.take(b, p.l.b+i*p.stepB, p.stepB, p.lineB, n, p.count), true
+}

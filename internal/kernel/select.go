@@ -14,22 +14,14 @@ func (z *Zip[A, Y]) Units() int { return z.Shape.chunks }
 
 // Run computes the pieces [start, end).
 func (z *Zip[A, Y]) Run(y []Y, a, b []A, start, end int) {
-	var left, right expander[A]
-	stepA, stepB := z.Shape.a[z.Shape.rank-1], z.Shape.b[z.Shape.rank-1]
-	all := z.Shape.from(start, end)
+	var all pairs[A, A]
+	all.pair(&z.Shape, start, end)
 	for {
-		l, count, lineA, lineB, ok := all.nextLines()
+		at, u, v, ok := all.next(a, b)
 		if !ok {
 			return
 		}
-		most := l.n
-		if stepA != 1 || stepB != 1 {
-			most = block
-		}
-		for i := 0; i < l.n; i += most {
-			n := min(most, l.n-i)
-			z.F(y[l.out+i:][:n*count], left.take(a, l.a+i*stepA, stepA, lineA, n, count), right.take(b, l.b+i*stepB, stepB, lineB, n, count))
-		}
+		z.F(y[at:][:len(u)], u, v)
 	}
 }
 
@@ -139,25 +131,14 @@ func (k *Choose[T]) Units() int { return k.Shape.chunks }
 
 // Run computes the pieces [start, end).
 func (k *Choose[T]) Run(y []T, condition []byte, first, second []T, start, end int) {
-	var conditions expander[byte]
-	var values expander[T]
-	stepC, stepV := k.Shape.a[k.Shape.rank-1], k.Shape.b[k.Shape.rank-1]
-	all := k.Shape.from(start, end)
+	var all pairs[byte, T]
+	all.pair(&k.Shape, start, end)
 	for {
-		l, count, lineC, lineV, ok := all.nextLines()
+		at, u, v, ok := all.next(condition, first)
 		if !ok {
 			return
 		}
-		most := l.n
-		if stepC != 1 || stepV != 1 {
-			most = block
-		}
-		for i := 0; i < l.n; i += most {
-			n := min(most, l.n-i)
-			c := conditions.take(condition, l.a+i*stepC, stepC, lineC, n, count)
-			v := values.take(first, l.b+i*stepV, stepV, lineV, n, count)
-			choose(y[l.out+i:][:n*count], c, v, second[l.out+i:][:n*count], k.Inverted)
-		}
+		choose(y[at:][:len(u)], u, v, second[at:][:len(u)], k.Inverted)
 	}
 }
 
